@@ -1,0 +1,68 @@
+"""The cell: one (model, chain, cut, network, transport, batch, window, engine, codec)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from stage_runtime.formats.manifest import Granularity
+
+CELL_SCHEMA = 1
+
+TransportName = Literal["tcp"]
+
+
+class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One stage of a cell: the device, where it listens, and its blocks ``[first, last)``.
+
+    ``first == last`` is a stage without blocks: it passes its input on.  The first stage
+    feeds the inputs; an empty first stage is how the input is sent to another device.
+    """
+
+    device: str
+    address: str
+    port: int
+    first: int
+    last: int
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a chain needs to run one cell once.
+
+    ``cut`` are the split points (strictly increasing block indices); ``split`` is their label:
+    ``P3``, ``P3+P9``, or ``only:<device>`` for a reference point.  ``chain`` is the chain's
+    name in the inventory and ``devices`` its devices in order; ``stages`` are those that take part.
+    ``manifest_id`` and ``inputs_id`` name what must already lie on the devices.  ``batches``
+    are measured, after ``warmup`` that are not; at most ``window`` are in flight.
+    """
+
+    schema: int = CELL_SCHEMA
+    cell_id: str
+    repeat: int
+    model: str
+    granularity: Granularity
+    cut: tuple[int, ...]
+    split: str
+    chain: str
+    devices: tuple[str, ...]
+    network: str
+    transport: TransportName
+    engine: str
+    codec: str
+    batch: int
+    batches: int
+    warmup: int
+    window: int
+    manifest_id: str
+    inputs_id: str
+    seed: int
+    timeout_s: float
+    stages: tuple[CellStage, ...]
+
+
+def cell_id(definition: dict[str, object]) -> str:
+    """Hash what defines a cell to 16 hexadecimal digits, whatever the order of its keys."""
+    canonical = msgspec.json.encode(definition, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[:16]

@@ -1,0 +1,151 @@
+"""The result row: one line of ``journal.jsonl``, one run (one repeat of one cell).
+
+A stage answers the control command with a :class:`Measurement`; the driver adds what only it
+knows (campaign, link) and writes a :class:`Row`.  METHODOLOGY.md defines every field.
+Times are milliseconds, memory is MiB (2**20 bytes), CPU % is 100 for one core.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stage_runtime.formats.cell import TransportName
+from stage_runtime.formats.manifest import Granularity
+
+ROW_SCHEMA = 1
+
+Status = Literal["ok", "failed", "timeout", "invalid"]
+
+
+class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one stage measured of itself; times are medians over the measured batches.
+
+    ``compute_ms`` the blocks' forward, ``queue_ms`` from the input being complete to compute
+    beginning, ``receive_ms`` from a frame's first byte to its last, ``send_ms`` from the first
+    send call to the last returning.  GPU figures are None without an NVML device.
+    """
+
+    stage: int
+    device: str
+    first: int
+    last: int
+    accelerator: str
+    threads: int
+    load_ms: float
+    compute_ms: float
+    queue_ms: float
+    receive_ms: float
+    send_ms: float
+    cpu_percent: float
+    rss_mb: float
+    memory_percent: float
+    available_memory_mb: float
+    gpu_utilisation_percent: float | None = None
+    gpu_memory_mb: float | None = None
+
+
+class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One hop: payload and header bytes per batch, and the time they took (median).
+
+    ``transfer_ms`` runs from the sender's first send call to the receiver's last byte, on the
+    sender's clock (the offset of the hop is taken off).
+    """
+
+    hop: int
+    source: str
+    target: str
+    bytes: int
+    transfer_ms: float
+    offset_ms: float
+    offset_uncertainty_ms: float
+    rtt_ms: float
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the chain measured of one run.
+
+    ``response_ms``: from the first stage taking up a batch to its result being back there.
+    ``latency_ms``: from the same instant to the last stage having computed it, by the chain's
+    clock offsets.  Both are medians; ``batch_response_ms`` and ``batch_latency_ms`` hold every
+    measured batch in order, and the ``warmup_`` ones those that were discarded.
+    ``throughput_ips``: images per second between the first and the last measured completion.
+    ``measuring_s``: wall time from the first batch fed (warm-up included) to the last result.
+    """
+
+    status: Status
+    reason: str = ""
+    failed_device: str | None = None
+    latency_ms: float | None = None
+    response_ms: float | None = None
+    throughput_ips: float | None = None
+    batch_latency_ms: tuple[float, ...] = ()
+    batch_response_ms: tuple[float, ...] = ()
+    warmup_response_ms: tuple[float, ...] = ()
+    stages: tuple[StageFigures, ...] = ()
+    hops: tuple[HopFigures, ...] = ()
+    warnings: tuple[str, ...] = ()
+    started: str = ""
+    elapsed_s: float = 0.0
+    measuring_s: float = 0.0
+
+
+class LinkDirection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One direction of one link: what was asked for, what is in force, what was measured.
+
+    ``asked`` and ``in_force`` have the keys of a link specification (``rate_mbit``, ``delay_ms``,
+    ``jitter_ms``, ``loss_percent``); ``backend`` is ``tc`` or ``user``, or ``none`` if unshaped.
+    """
+
+    source: str
+    target: str
+    backend: str
+    asked: dict[str, float | None]
+    in_force: dict[str, float | None]
+    rtt_ms: float | None = None
+    message_ms: float | None = None
+    bulk_mbit: float | None = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run: the cell, the measurement, the link, the campaign."""
+
+    schema: int = ROW_SCHEMA
+    campaign: str
+    cell_id: str
+    repeat: int
+    status: Status
+    reason: str
+    failed_device: str | None
+    model: str
+    granularity: Granularity
+    cut: tuple[int, ...]
+    split: str
+    chain: str
+    devices: tuple[str, ...]
+    network: str
+    transport: TransportName
+    engine: str
+    codec: str
+    batch: int
+    batches: int
+    warmup: int
+    window: int
+    manifest_id: str
+    weights: str
+    inputs_id: str
+    seed: int
+    latency_ms: float | None
+    response_ms: float | None
+    throughput_ips: float | None
+    batch_latency_ms: tuple[float, ...]
+    batch_response_ms: tuple[float, ...]
+    warmup_response_ms: tuple[float, ...]
+    stages: tuple[StageFigures, ...]
+    hops: tuple[HopFigures, ...]
+    link: tuple[LinkDirection, ...]
+    warnings: tuple[str, ...]
+    started: str
+    elapsed_s: float
+    measuring_s: float
