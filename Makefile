@@ -1,0 +1,52 @@
+# The habits of this project. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test test-unit test-integration lint format up down clean
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# plays on this machine print their tables in colour only where somebody looks
+PYTEST_ARGS ?=
+DEMO_NETWORKS ?= lan,wifi,paper_200ms_5mbit
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv and install what the system lacks (quick when nothing is to do)
+	@scripts/setup.sh
+
+setup-dev: ## the same, with what tests and linters need
+	@scripts/setup.sh dev
+
+demo: setup ## the main job: sweep MobileNetV2 over virtual devices and three networks
+	ansible-playbook sweep.yml -e model=mobilenet_v2 -e networks=$(DEMO_NETWORKS)
+	python -m analysis.front
+
+test: setup-dev ## everything a change must pass: lint, then all tests
+	@$(MAKE) --no-print-directory lint
+	python -m pytest $(PYTEST_ARGS)
+
+test-unit: setup-dev ## the tests that need no root
+	python -m pytest -m 'not integration' $(PYTEST_ARGS)
+
+test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
+	python -m pytest -m integration $(PYTEST_ARGS)
+
+lint: setup-dev ## ruff, mypy --strict, ansible-lint (profile production)
+	ruff check
+	ruff format --check
+	mypy
+	ansible-lint --offline --profile production
+
+format: setup-dev ## let ruff format and mend what it can
+	ruff check --fix
+	ruff format
+
+up: setup ## bring the inventory's virtual devices up
+	ansible-playbook playbooks/virtual_up.yml
+
+down: ## take them down without a trace
+	@if [ -x .venv/bin/ansible-playbook ]; then ansible-playbook playbooks/virtual_down.yml; fi
+
+clean: down ## remove all that make made: virtual devices, .venv, caches (results/ stays)
+	rm -rf .venv .splitbed .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
