@@ -70,7 +70,10 @@ install_packages() {
     "As root: apt-get install ${packages[*]}"
 }
 
-pip_install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# -qq: errors only
+pip_install() { "$VENV/bin/python" -m pip install -qq --disable-pip-version-check "$@"; }
+
+pinned() { sed -nE "s/^$1==([^ #]+).*/\1/p" requirements.txt; }
 
 # The package registry's torch for Linux brings several GB of CUDA, on a Raspberry Pi too.  So
 # where this machine has no NVIDIA driver, a CPU build is looked for: first where pip is set up to
@@ -78,8 +81,8 @@ pip_install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-
 # itself needs comes with requirements.txt afterwards, hence --no-deps.
 install_torch() {
   local torch torchvision
-  torch=$(sed -n 's/^torch==//p' requirements.txt)
-  torchvision=$(sed -n 's/^torchvision==//p' requirements.txt)
+  torch=$(pinned torch)
+  torchvision=$(pinned torchvision)
   local both=("torch==$torch" "torchvision==$torchvision")
   if "$VENV/bin/python" -m pip freeze | grep -qE "^torch==$torch(\+|\$)"; then return; fi
   if [[ -n ${TORCH_INDEX_URL:-} ]]; then

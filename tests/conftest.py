@@ -22,7 +22,8 @@ def _why_no_integration() -> str | None:
     missing = [program for program in _PROGRAMS if shutil.which(program, path=search) is None]
     if missing:
         return f"integration tests need {', '.join(missing)}: run make setup"
-    probe = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True, check=False)
+    unshare = shutil.which("unshare", path=search) or "unshare"
+    probe = subprocess.run([unshare, "--net", "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         return f"this root may not make network namespaces: {probe.stderr.strip()}"
     return None
