@@ -1,0 +1,116 @@
+"""A campaign: one folder of results, found again by the next command like it.
+
+The folder's name holds the models and a hash of the options that every cell of it shares
+(granularity, weights, inputs, batches, seed, …).  Chains, networks, splits, windows and repeats
+are not in it: asking for more of them extends the campaign.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from sweep.errors import CampaignError
+from sweep.options import Options
+
+JOURNAL = "journal.jsonl"
+_SHARED_OPTIONS = (
+    "model",
+    "granularity",
+    "batch",
+    "batches",
+    "warmup",
+    "weights",
+    "num_classes",
+    "inputs",
+    "seed",
+)
+_LONGEST_NAME = 60
+
+
+def campaign_stem(options: Options) -> str:
+    """Name the campaign that `options` belong to, without the number of its try."""
+    shared = {name: getattr(options, name) for name in _SHARED_OPTIONS}
+    digest = hashlib.sha256(msgspec.json.encode(shared, order="deterministic")).hexdigest()[:8]
+    models = "-".join(options.model)
+    if len(models) > _LONGEST_NAME:
+        models = f"{len(options.model)}-models"
+    return re.sub(r"[^\w-]+", "_", models) + f"-{digest}"
+
+
+def choose_folder(options: Options) -> Path:
+    """Pick the folder: the newest try of this campaign, or a new one where ``fresh`` is asked for."""
+    root = Path(options.results).expanduser()
+    stem = campaign_stem(options)
+    tries = sorted(
+        int(match[1] or 1)
+        for path in (root.iterdir() if root.is_dir() else ())
+        if (match := re.fullmatch(re.escape(stem) + r"(?:\.(\d+))?", path.name))
+    )
+    number = (tries[-1] if tries else 1) + (1 if options.fresh and tries else 0)
+    return root / (stem if number == 1 else f"{stem}.{number}")
+
+
+class Campaign:
+    """A campaign's folder, held by this process alone while open.
+
+    Raises CampaignError where another process holds it or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as exc:
+            raise CampaignError(f"results folder `{folder}`: {exc.strerror}; remedy: results=PATH") from exc
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._lock)
+            raise CampaignError(
+                f"`{folder}` is being written by process {holder}; remedy: wait for it, or fresh=true begins another"
+            ) from exc
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+
+    @property
+    def name(self) -> str:
+        """The campaign's name, which is that of its folder."""
+        return self.folder.name
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the rows are."""
+        return self.folder / JOURNAL
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Write `content` to `name` in the folder, whole or not at all."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        temporary.replace(path)
+        return path
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        """Use the campaign in a ``with`` statement."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the folder."""
+        self.close()

@@ -1,0 +1,303 @@
+"""The sweep itself: plan, prepare, run condition by condition, report.
+
+Both front ends call :func:`sweep`; what differs between them is the screen and who may cancel.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from stage_runtime.formats.row import Row
+from sweep.campaign import Campaign, choose_folder
+from sweep.condition import ConditionOutcome, ConditionRun
+from sweep.contention import contention_warnings
+from sweep.estimate import Estimator
+from sweep.inventory import Testbed
+from sweep.journal import Journal, read_outcomes, read_rows
+from sweep.matrix import ConditionPlan, cell_for
+from sweep.options import Options
+from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
+from sweep.plays import CHECKOUT
+from sweep.prepare import prepare_devices
+from sweep.progress import Screen, Tally, clock
+from sweep.provenance import control_provenance, weights_text
+from sweep.schedule import lanes_of
+
+EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
+
+
+class Control:
+    """How a front end stops a sweep: after the running cell, or at once.
+
+    `abandoned` says whether the front end itself is gone.
+    """
+
+    def __init__(self, abandoned: Callable[[], bool] = lambda: False) -> None:
+        self._abandoned = abandoned
+        self._now = False
+        self.finishing = False
+        self._on_finish: list[Callable[[], None]] = []
+
+    def interrupt(self) -> None:
+        """Stop after the running cell; called again, stop at once."""
+        self._now = self.finishing
+        self.finishing = True
+        for call in self._on_finish:
+            call()
+
+    def on_finish(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the sweep is to stop after the running cell."""
+        self._on_finish.append(call)
+        if self.finishing:
+            call()
+
+    def cancelled(self) -> bool:
+        """Whether to stop at once."""
+        return self._now or self._abandoned()
+
+
+def sweep(
+    options: Options,
+    testbed: Testbed,
+    screen: Screen,
+    control: Control,
+    *,
+    command: Sequence[str],
+    variables: Mapping[str, Any],
+) -> int:
+    """Run the campaign that `options` ask for and return the exit status.
+
+    `variables` are handed on to the inner plays.  Status 0: every run of the plan is in the
+    journal as ``ok``; 1: some are not; 3: some could not be run (their reasons are shown, and
+    the same command runs them).
+    """
+    check_first(options, testbed)
+    folder = choose_folder(options)
+    if options.dry_run:
+        dry_run(options, testbed, folder, screen)
+        return EXIT_OK
+    with Campaign(folder) as campaign, Journal(campaign.journal_path) as journal:
+        prepared = plan(options, testbed, campaign.journal_path, screen)
+        _write_campaign(campaign, options, testbed, prepared, command)
+        screen.line(resume_line(prepared, campaign.folder))
+        work = _Sweep(
+            options,
+            testbed,
+            screen,
+            control,
+            campaign=campaign,
+            journal=journal,
+            prepared=prepared,
+            variables=variables,
+        )
+        return work.run()
+
+
+def _write_campaign(
+    campaign: Campaign, options: Options, testbed: Testbed, prepared: Prepared, command: Sequence[str]
+) -> None:
+    manifests = prepared.manifests
+    campaign.write_json(
+        "campaign.json",
+        {
+            "campaign": campaign.name,
+            "options": options,
+            "command": list(command),
+            "chains": {name: testbed.chains[name] for name in testbed.pick_chains(options.chains)},
+            "networks": {name: testbed.networks[name] for name in testbed.pick_networks(options.networks)},
+            "shards": {model: {b.name: b.sha256 for b in m.blocks} for model, m in manifests.items()},
+            "weights": {model: m.weights for model, m in manifests.items()},
+            "control_node": control_provenance(CHECKOUT),
+        },
+    )
+
+
+class _Sweep:
+    """One invocation's work: the devices, the conditions, the end."""
+
+    def __init__(
+        self,
+        options: Options,
+        testbed: Testbed,
+        screen: Screen,
+        control: Control,
+        *,
+        campaign: Campaign,
+        journal: Journal,
+        prepared: Prepared,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._options = options
+        self._testbed = testbed
+        self._screen = screen
+        self._control = control
+        self._campaign = campaign
+        self._journal = journal
+        self._prepared = prepared
+        self._variables = variables
+        self._lock = threading.Lock()
+        self._estimator = Estimator(testbed, prepared.manifests, read_rows(campaign.journal_path))
+        runs = [run for condition in prepared.left for run in condition.runs]
+        self._estimates = {run.key: self._estimator.cell_s(run.cell) for run in runs}
+        self._tally = Tally(len(runs), sum(self._estimates.values()))
+        self._measuring_s = 0.0
+        self._not_run: list[str] = []
+
+    def run(self) -> int:
+        """Do it all and return the exit status."""
+        if self._prepared.left:
+            parked = self._prepare()
+            began = time.monotonic()
+            self._tally.begin()
+            self._run_lanes(parked)
+            self._say_shares(time.monotonic() - began)
+        if self._options.report and not self._control.cancelled():
+            self._report()
+        return self._end()
+
+    def _prepare(self) -> dict[str, str]:
+        devices = tuple(dict.fromkeys(device for p in self._prepared.left for device in p.devices))
+        began = time.monotonic()
+        parked = prepare_devices(
+            self._testbed,
+            devices,
+            shards={
+                model: (manifest.manifest_id, self._prepared.inputs[model])
+                for model, manifest in self._prepared.manifests.items()
+            },
+            variables=self._variables,
+            work=self._campaign.folder / ".plays",
+            say=self._screen.line,
+            cancelled=self._control.cancelled,
+        )
+        for device, reason in parked.items():
+            self._screen.line(f"PARKED {device}: {reason}")
+        self._screen.line(f"devices ready after {clock(time.monotonic() - began)}")
+        return parked
+
+    def _run_lanes(self, parked: Mapping[str, str]) -> None:
+        runnable = []
+        for condition in self._prepared.left:
+            bad = [device for device in condition.devices if device in parked]
+            if bad:
+                self._miss(condition, len(condition.runs), {bad[0]: parked[bad[0]]})
+            else:
+                runnable.append(condition)
+        lanes = lanes_of(runnable, self._testbed)
+        secret_file = self._write_secret()
+        try:
+            with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+                for future in [pool.submit(self._run_lane, lane, secret_file) for lane in lanes]:
+                    future.result()
+        finally:
+            secret_file.unlink(missing_ok=True)
+
+    def _write_secret(self) -> Path:
+        """Make the secret that stages of this invocation know each other by."""
+        path = self._campaign.folder / ".secret"
+        path.unlink(missing_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_hex(32))
+        return path
+
+    def _run_lane(self, lane: Sequence[ConditionPlan], secret_file: Path) -> None:
+        for condition in lane:
+            if self._control.finishing or self._control.cancelled():
+                self._miss(condition, len(condition.runs), {})
+            else:
+                self._run_condition(condition, secret_file)
+
+    def _run_condition(self, condition: ConditionPlan, secret_file: Path) -> None:
+        devices = [self._testbed.devices[name] for name in condition.devices]
+        manifests = self._prepared.manifests
+        run = ConditionRun(
+            campaign=self._campaign,
+            testbed=self._testbed,
+            plan=condition,
+            cells=[
+                cell_for(
+                    one,
+                    self._testbed,
+                    manifests[one.cell.model].manifest_id,
+                    self._prepared.inputs[one.cell.model],
+                    self._options.timeout_s or self._estimator.limit_s(one.cell),
+                )
+                for one in condition.runs
+            ],
+            weights={model: weights_text(manifest.weights) for model, manifest in manifests.items()},
+            warnings=contention_warnings(devices, os.cpu_count() or 1),
+            journal=self._journal,
+            lock=self._lock,
+            on_row=self._on_row,
+        )
+        self._screen.line(f"{_title(condition)}: {len(condition.runs)} cells")
+        self._control.on_finish(run.stop_after_this_cell)
+        outcome = run.run(variables=self._variables, secret_file=secret_file, cancelled=self._control.cancelled)
+        self._note(condition, outcome)
+
+    def _on_row(self, row: Row) -> None:
+        self._measuring_s += row.measuring_s
+        self._tally.count(row.status, self._estimates[row.cell_id, row.repeat])
+        self._estimator.learn(row)
+        self._screen.line(self._tally.describe(row))
+        self._screen.state(f"{self._tally.state()}", self._tally.done, self._tally.total)
+
+    def _note(self, condition: ConditionPlan, outcome: ConditionOutcome) -> None:
+        if outcome.not_run:
+            self._miss(condition, outcome.not_run, outcome.reasons)
+
+    def _miss(self, condition: ConditionPlan, cells: int, reasons: Mapping[str, str]) -> None:
+        why = "; ".join(f"{device}: {reason}" for device, reason in reasons.items()) or "the sweep was stopped"
+        self._not_run.append(f"{cells} cells of {_title(condition)}: {why}")
+
+    def _say_shares(self, elapsed_s: float) -> None:
+        if elapsed_s > 0 and self._tally.done:
+            share = 100 * (1 - self._measuring_s / elapsed_s)
+            self._screen.line(
+                f"swept for {clock(elapsed_s)}: {self._measuring_s:.0f} s measuring, {max(0.0, share):.0f} % not"
+            )
+
+    def _report(self) -> None:
+        if not any(True for _ in read_rows(self._campaign.journal_path)):
+            return
+        done = subprocess.run(
+            [sys.executable, "-m", "analysis.front", str(self._campaign.folder)],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in (done.stdout if done.returncode == 0 else done.stdout + done.stderr).splitlines():
+            self._screen.line(line)
+
+    def _end(self) -> int:
+        outcomes = read_outcomes(self._campaign.journal_path)
+        runs = [run for condition in self._prepared.plans for run in condition.runs]
+        bad = [run for run in runs if outcomes.get(run.key, "ok") != "ok"]
+        missing = [run for run in runs if run.key not in outcomes]
+        for text in self._not_run:
+            self._screen.line(f"NOT RUN: {text}")
+        ok = len(runs) - len(bad) - len(missing)
+        self._screen.line(
+            f"{ok} of {len(runs)} cells ok, {len(bad)} failed, {len(missing)} not run; {self._campaign.journal_path}"
+        )
+        if bad:
+            self._screen.line("run the failed ones again with retry_failed=true")
+        if missing:
+            self._screen.line("the same command runs the missing ones")
+            return EXIT_CELLS_MISSING
+        return EXIT_CELLS_FAILED if bad else EXIT_OK
+
+
+def _title(condition: ConditionPlan) -> str:
+    return f"{condition.chain} ({' → '.join(condition.devices)}) under {condition.network}"

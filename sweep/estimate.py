@@ -1,0 +1,106 @@
+"""Estimate how long a cell takes: for the dry run, the time left, and each cell's limit.
+
+The transfer part is exact arithmetic on the bytes that cross each hop.  The compute part comes
+from rows already measured, else from :data:`REFERENCE_MS`, else from the parameter bytes, and
+is rough; :attr:`Estimator.basis` says which.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from statistics import median
+
+from links.conditions import LinkSpec, parse_condition
+from stage_runtime.formats.manifest import Manifest
+from stage_runtime.formats.row import Row
+from sweep.inventory import Testbed
+from sweep.matrix import PlannedCell
+
+REFERENCE_MS: Mapping[str, float] = {
+    "mobilenet_v2": 23.0,
+    "resnet18": 36.0,
+    "alexnet": 17.0,
+    "resnet50": 77.0,
+    "inception_v3": 125.0,
+    "vgg16": 265.0,
+}
+"""Milliseconds per image, eager, one x86 server core (measured); a start where no row exists."""
+
+_MS_PER_PARAMETER_MB = 1.0
+_CELL_OVERHEAD_S = 0.6
+_CONDITION_OVERHEAD_S = 8.0
+_LEAST_LIMIT_S = 60.0
+_LIMIT_FACTOR = 6.0
+
+
+class Estimator:
+    """Estimate cells of one testbed, learning from rows as they come."""
+
+    def __init__(self, testbed: Testbed, manifests: Mapping[str, Manifest], rows: Iterable[Row] = ()) -> None:
+        self._testbed = testbed
+        self._manifests = manifests
+        self._measured: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for row in rows:
+            self.learn(row)
+
+    @property
+    def basis(self) -> str:
+        """What the compute part rests on."""
+        return "cells measured before" if self._measured else "reference times of another machine (rough)"
+
+    def learn(self, row: Row) -> None:
+        """Take a measured row's compute times into account."""
+        manifest = self._manifests.get(row.model)
+        if row.status != "ok" or manifest is None:
+            return
+        for stage in row.stages:
+            share = (stage.last - stage.first) / len(manifest.blocks)
+            if share > 0:
+                self._measured[row.model, stage.device].append(stage.compute_ms / row.batch / share)
+
+    def _image_ms(self, model: str, device: str) -> float:
+        measured = self._measured.get((model, device))
+        if measured:
+            return median(measured)
+        manifest = self._manifests[model]
+        megabytes = sum(block.parameter_bytes for block in manifest.blocks) / 1e6
+        reference = REFERENCE_MS.get(model, megabytes * _MS_PER_PARAMETER_MB)
+        return reference / min(self._testbed.devices[device].cpus or 1.0, 1.0)
+
+    def cell_s(self, cell: PlannedCell) -> float:
+        """Estimate the seconds that one run of `cell` takes."""
+        manifest = self._manifests[cell.model]
+        condition = parse_condition(cell.network, self._testbed.networks[cell.network])
+        links = condition.directed(cell.devices)
+        stages = cell.stage_blocks()
+        compute = [
+            self._image_ms(cell.model, device) * cell.batch * (last - first) / len(manifest.blocks)
+            for device, first, last in stages
+        ]
+        transfer = [
+            _transfer_ms(links[source, target], _crossing_bytes(manifest, first_of_target) * cell.batch)
+            for (source, _, _), (target, first_of_target, _) in pairwise(stages)
+        ]
+        delay = sum(links[a[0], b[0]].delay_ms + links[b[0], a[0]].delay_ms for a, b in pairwise(stages))
+        passes = cell.batches + cell.warmup
+        alone = sum(compute) + sum(transfer) + delay
+        period = max([*compute, *transfer, alone / cell.window])
+        return _CELL_OVERHEAD_S + (alone + (passes - 1) * period + 4 * delay) / 1e3
+
+    def limit_s(self, cell: PlannedCell) -> float:
+        """Give the limit after which a run of `cell` counts as timed out."""
+        return max(_LEAST_LIMIT_S, _LIMIT_FACTOR * self.cell_s(cell))
+
+    def sweep_s(self, cells: Iterable[PlannedCell], conditions: int) -> float:
+        """Estimate the seconds for `cells` under `conditions` (chain, network) pairs."""
+        return sum(map(self.cell_s, cells)) + conditions * _CONDITION_OVERHEAD_S
+
+
+def _crossing_bytes(manifest: Manifest, first: int) -> int:
+    return manifest.input.bytes_per_sample if first == 0 else manifest.blocks[first - 1].output.bytes_per_sample
+
+
+def _transfer_ms(link: LinkSpec, size: int) -> float:
+    return size * 8 / (link.rate_mbit * 1e3) if link.rate_mbit else 0.0

@@ -1,0 +1,263 @@
+"""Plan the matrix: which cells, in which order, as data.
+
+Nothing here touches a device, a file or a clock; the same options, testbed and seed give the
+same plan.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from stage_runtime.formats.cell import Cell, CellStage, TransportName, cell_id
+from stage_runtime.formats.manifest import Granularity
+from sweep.errors import OptionError
+from sweep.inventory import Testbed
+from sweep.options import Options
+
+ENGINE = "eager"
+CODEC = "none"
+
+
+class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of the matrix; ``cell_id`` hashes all the rest and the network's own definition."""
+
+    cell_id: str
+    model: str
+    granularity: Granularity
+    blocks: int
+    cut: tuple[int, ...]
+    split: str
+    chain: str
+    devices: tuple[str, ...]
+    network: str
+    transport: TransportName
+    batch: int
+    batches: int
+    warmup: int
+    window: int
+    seed: int
+
+    def stage_blocks(self) -> tuple[tuple[str, int, int], ...]:
+        """Give (device, first block, last block + 1) of every stage that takes part."""
+        if self.split == f"only:{self.devices[0]}":
+            return ((self.devices[0], 0, self.blocks),)
+        if self.split.startswith("only:"):
+            return ((self.devices[0], 0, 0), (self.split.removeprefix("only:"), 0, self.blocks))
+        bounds = (0, *self.cut, self.blocks)
+        return tuple(
+            (device, first, last)
+            for device, (first, last) in zip(self.devices, itertools.pairwise(bounds), strict=True)
+        )
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One repeat of one cell: what a row of the journal answers."""
+
+    cell: PlannedCell
+    repeat: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What occurs once with status ``ok`` in a journal."""
+        return (self.cell.cell_id, self.repeat)
+
+
+class ConditionPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of one chain under one network condition, in the order they are to be run."""
+
+    chain: str
+    devices: tuple[str, ...]
+    network: str
+    runs: tuple[Run, ...]
+
+
+def split_label(cut: tuple[int, ...]) -> str:
+    """Write a cut the way tables do: ``P3``, ``P3+P9``."""
+    return "+".join(f"P{point}" for point in cut)
+
+
+_POINT = re.compile(r"[Pp]?(\d+)")
+
+
+def _point(token: str, text: str) -> int:
+    match = _POINT.fullmatch(text)
+    if not match:
+        raise OptionError(f"option `splits`: `{token}` is no cut; accepted: P3, P3-P9, P2+P5, all")
+    return int(match[1])
+
+
+def parse_split(token: str) -> tuple[tuple[int, ...], ...]:
+    """Parse one word of ``splits`` into the cuts it names.
+
+    >>> parse_split("P3"), parse_split("3-5"), parse_split("P2+P5")
+    (((3,),), ((3,), (4,), (5,)), ((2, 5),))
+    """
+    if "+" in token:
+        cut = tuple(_point(token, part) for part in token.split("+"))
+        if any(a >= b for a, b in itertools.pairwise(cut)):
+            raise OptionError(f"option `splits`: `{token}`: split points must increase")
+        return (cut,)
+    low_text, dash, high_text = token.partition("-")
+    low = _point(token, low_text)
+    high = _point(token, high_text) if dash else low
+    if high < low:
+        raise OptionError(f"option `splits`: the range `{token}` is empty")
+    return tuple((point,) for point in range(low, high + 1))
+
+
+def choose_cuts(
+    splits: tuple[str, ...], model: str, points: tuple[int, ...], stages: int
+) -> tuple[tuple[int, ...], ...]:
+    """Give the cuts of `model` into `stages` stages: those named by `splits`, or every one.
+
+    Raises OptionError for a split point that the model does not have.
+    """
+    if not splits:
+        return tuple(itertools.combinations(points, stages - 1)) if stages > 1 else ()
+    cuts = [cut for token in splits for cut in parse_split(token)]
+    for cut in cuts:
+        for point in cut:
+            if point not in points:
+                raise OptionError(
+                    f"option `splits`: {model} has no split point P{point} (it has P{points[0]} to P{points[-1]})"
+                )
+    return tuple(dict.fromkeys(cut for cut in cuts if len(cut) == stages - 1 and stages > 1))
+
+
+def _references(devices: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"only:{device}" for device in devices)
+
+
+def _cells(
+    options: Options,
+    testbed: Testbed,
+    *,
+    chain: str,
+    network: str,
+    model: str,
+    points: tuple[int, ...],
+    sources: Mapping[str, str],
+) -> Iterator[PlannedCell]:
+    devices = testbed.chains[chain]
+    cuts = choose_cuts(options.splits, model, points, len(devices))
+    splits = [(cut, split_label(cut)) for cut in cuts] + [((), label) for label in _references(devices)]
+    axes = itertools.product(splits, options.transports, options.batch, options.window)
+    for (cut, split), transport, batch, window in axes:
+        fields: dict[str, object] = {
+            "model": model,
+            "granularity": options.granularity,
+            "blocks": points[-1] + 1,
+            "cut": cut,
+            "split": split,
+            "chain": chain,
+            "devices": devices,
+            "network": network,
+            "transport": transport,
+            "batch": batch,
+            "batches": options.batches,
+            "warmup": options.warmup,
+            "window": window,
+            "seed": options.seed,
+        }
+        definition = fields | {
+            "network_definition": testbed.networks[network],
+            "engine": ENGINE,
+            "codec": CODEC,
+            "num_classes": options.num_classes,
+            **sources,
+        }
+        yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
+
+
+def plan_matrix(
+    options: Options,
+    testbed: Testbed,
+    points: Mapping[str, tuple[int, ...]],
+    sources: Mapping[str, str],
+) -> tuple[ConditionPlan, ...]:
+    """Plan every run, grouped so that a network condition is set once per chain.
+
+    `points` are each model's legal split points; `sources` say where weights and inputs come
+    from (they define a cell as well).  Within a condition the repeats are the outermost order,
+    then models, then cells shuffled by the seed, so that drift does not fall on one split.
+
+    Raises OptionError where a word of ``splits`` fits none of the chains.
+    """
+    chains = testbed.pick_chains(options.chains)
+    networks = testbed.pick_networks(options.networks)
+    _refuse_useless_splits(options, testbed, chains)
+    plans = []
+    for chain, network in itertools.product(chains, networks):
+        order = random.Random(f"{options.seed}/{chain}/{network}")  # noqa: S311 - an order, not a secret
+        runs: list[Run] = []
+        for repeat in range(options.repeats):
+            for model in options.model:
+                cells = list(
+                    _cells(
+                        options,
+                        testbed,
+                        chain=chain,
+                        network=network,
+                        model=model,
+                        points=points[model],
+                        sources=sources,
+                    )
+                )
+                order.shuffle(cells)
+                runs.extend(Run(cell=cell, repeat=repeat) for cell in cells)
+        plans.append(ConditionPlan(chain=chain, devices=testbed.chains[chain], network=network, runs=tuple(runs)))
+    return tuple(plans)
+
+
+def _refuse_useless_splits(options: Options, testbed: Testbed, chains: tuple[str, ...]) -> None:
+    lengths = {len(testbed.chains[chain]) for chain in chains}
+    for token in options.splits:
+        stages = len(parse_split(token)[0]) + 1
+        if stages not in lengths:
+            raise OptionError(
+                f"option `splits`: `{token}` makes {stages} stages, but the chains {', '.join(chains)} have "
+                f"{', '.join(map(str, sorted(lengths)))} devices"
+            )
+
+
+def cell_for(run: Run, testbed: Testbed, manifest_id: str, inputs_id: str, timeout_s: float) -> Cell:
+    """Write the run out as the cell that a chain is told."""
+    planned = run.cell
+    stages = tuple(
+        CellStage(
+            device=device,
+            address=testbed.devices[device].data_address,
+            port=testbed.devices[device].stage_port,
+            first=first,
+            last=last,
+        )
+        for device, first, last in planned.stage_blocks()
+    )
+    return Cell(
+        cell_id=planned.cell_id,
+        repeat=run.repeat,
+        model=planned.model,
+        granularity=planned.granularity,
+        cut=planned.cut,
+        split=planned.split,
+        chain=planned.chain,
+        devices=planned.devices,
+        network=planned.network,
+        transport=planned.transport,
+        engine=ENGINE,
+        codec=CODEC,
+        batch=planned.batch,
+        batches=planned.batches,
+        warmup=planned.warmup,
+        window=planned.window,
+        manifest_id=manifest_id,
+        inputs_id=inputs_id,
+        seed=planned.seed,
+        timeout_s=timeout_s,
+        stages=stages,
+    )

@@ -1,0 +1,219 @@
+"""The options of a sweep: the same names as extra vars and as ``key=value`` words.
+
+Both front ends hand over text (Ansible's ``-e key=value`` is always a string), lists or
+numbers; :func:`parse_options` turns that into one frozen :class:`Options`, or refuses it naming
+the option, the value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from stage_runtime.errors import ModelError
+from stage_runtime.formats.cell import TransportName
+from stage_runtime.formats.manifest import Granularity
+from stage_runtime.models.names import PAPER, canonical_model
+from sweep.errors import OptionError, unknown
+
+TRANSPORTS = get_args(TransportName)
+GRANULARITIES = get_args(Granularity)
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a sweep was asked for.
+
+    Empty ``chains`` or ``networks`` mean every one of the inventory; empty ``splits`` every cut.
+    ``timeout_s`` 0 means a limit derived from each cell's estimate.  ``weights`` is ``seeded``, a torchvision
+    weights name or a file; ``inputs`` is ``default`` or a folder of images.
+    """
+
+    model: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    granularity: Granularity = "paper"
+    chains: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    transports: tuple[TransportName, ...] = ("tcp",)
+    batch: tuple[int, ...] = (8,)
+    batches: int = 8
+    warmup: int = 1
+    repeats: int = 1
+    window: tuple[int, ...] = (1, 4)
+    weights: str = "seeded"
+    num_classes: int = 1000
+    inputs: str = "default"
+    seed: int = 0
+    timeout_s: float = 0.0
+    results: str = "results"
+    report: bool = True
+    dry_run: bool = False
+    fresh: bool = False
+    retry_failed: bool = False
+
+
+OPTION_HELP: Mapping[str, str] = {
+    "model": "model or list of models (vgg16, or vgg16,resnet18)",
+    "splits": "cuts to measure: P3, P3-P9 (a range), P2+P5 (three devices); default: every cut",
+    "granularity": "paper (the published block indices) or all (every single-tensor crossing)",
+    "chains": "chains of the inventory; default: every one",
+    "networks": "network conditions of the inventory; default: every one",
+    "transports": "tcp",
+    "batch": "images per batch, or a list",
+    "batches": "measured batches per run",
+    "warmup": "batches before them that are not measured",
+    "repeats": "runs of every cell",
+    "window": "batches in flight, or a list; 1 gives latency, more gives throughput",
+    "weights": "seeded, a torchvision weights name, or a .pth or .safetensors file",
+    "num_classes": "outputs of the classifier (the published runs used 10)",
+    "inputs": "default (two photographs), or a folder of images",
+    "seed": "seed of the weights and of the order of cells",
+    "timeout_s": "limit for one cell in seconds; 0 derives it from the estimate",
+    "results": "folder for campaigns",
+    "report": "draw tables and report.html at the end",
+    "dry_run": "print the matrix and an estimate, touch no device",
+    "fresh": "begin a new campaign instead of going on with the last one like it",
+    "retry_failed": "run cells again that failed, timed out or were invalid",
+}
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str | int | float):
+        return str(value).strip()
+    raise OptionError(f"option `{name}`: expected one value, got {value!r}")
+
+
+def _items(name: str, value: Any) -> tuple[str, ...]:
+    """Split ``a,b`` or a list into its words; refuse an empty list."""
+    raw = value if isinstance(value, list | tuple) else str(value).strip("[] ").split(",")
+    words = tuple(_text(name, item).strip("'\"") for item in raw)
+    if not words or not all(words):
+        raise OptionError(f"option `{name}`: empty list item in {value!r}; remedy: give words separated by commas")
+    if len(set(words)) != len(words):
+        raise OptionError(f"option `{name}`: {value!r} names one thing twice")
+    return words
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    text = _text(name, value)
+    if not re.fullmatch(r"-?\d+", text) or int(text) < least:
+        raise OptionError(f"option `{name}`: got `{text}`, accepted: whole numbers from {least}")
+    return int(text)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    raise OptionError(f"option `{name}`: got `{value}`, accepted: true, false")
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        seconds = float(_text(name, value))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e7:  # noqa: PLR2004 - about four months; also refuses inf and nan
+        raise OptionError(f"option `{name}`: got `{value}`, accepted: seconds from 0")
+    return seconds
+
+
+def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
+    try:
+        models = tuple(canonical_model(word) for word in _items(name, value))
+    except ModelError as exc:
+        raise OptionError(f"option `{name}`: {exc}") from exc
+    for model in models:
+        if granularity == "paper" and model not in PAPER:
+            raise OptionError(
+                f"option `{name}`: `{model}` has no published split points (those that have: "
+                f"{', '.join(sorted(PAPER))}); remedy: granularity=all"
+            )
+    return models
+
+
+def _choice(name: str, value: Any, accepted: tuple[str, ...]) -> str:
+    text = _text(name, value)
+    if text not in accepted:
+        raise OptionError(f"option `{name}`: {unknown('value', text, accepted)}")
+    return text
+
+
+def _weights(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if text.endswith((".pth", ".pt", ".safetensors")) or "/" in text:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise OptionError(f"option `{name}`: no file `{text}`; remedy: give a path to a .pth or .safetensors file")
+        return str(path.resolve())
+    return text
+
+
+def _inputs(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if text == "default":
+        return text
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise OptionError(f"option `{name}`: no folder `{text}`; remedy: give a folder of images, or `default`")
+    return str(path.resolve())
+
+
+_PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "splits": lambda n, v: () if str(v) in {"all", ""} else _items(n, v),
+    "granularity": lambda n, v: _choice(n, v, GRANULARITIES),
+    "chains": _items,
+    "networks": _items,
+    "transports": lambda n, v: tuple(_choice(n, word, TRANSPORTS) for word in _items(n, v)),
+    "batch": lambda n, v: tuple(_integer(n, word, 1) for word in _items(n, v)),
+    "batches": lambda n, v: _integer(n, v, 2),
+    "warmup": lambda n, v: _integer(n, v, 1),
+    "repeats": lambda n, v: _integer(n, v, 1),
+    "window": lambda n, v: tuple(_integer(n, word, 1) for word in _items(n, v)),
+    "weights": _weights,
+    "num_classes": lambda n, v: _integer(n, v, 1),
+    "inputs": _inputs,
+    "seed": lambda n, v: _integer(n, v, 0),
+    "timeout_s": _seconds,
+    "results": _text,
+    "report": _boolean,
+    "dry_run": _boolean,
+    "fresh": _boolean,
+    "retry_failed": _boolean,
+}
+
+
+def parse_options(raw: Mapping[str, Any]) -> Options:
+    """Make :class:`Options` of what a front end was given.
+
+    Raises OptionError for a name that does not exist (with the nearest one that does), for a
+    bad value (with those accepted), and where ``model`` is missing.
+    """
+    names = Options.__struct_fields__
+    for name in raw:
+        if name not in names:
+            raise OptionError(unknown("option", name, names))
+    if not raw.get("model"):
+        raise OptionError(f"option `model` is missing; remedy: model=NAME, one or more of {', '.join(sorted(PAPER))}")
+    values = {name: parse(name, raw[name]) for name, parse in _PARSERS.items() if name in raw}
+    values["model"] = _models("model", raw["model"], values.get("granularity", "paper"))
+    return Options(**values)
+
+
+def parse_words(words: list[str]) -> dict[str, str]:
+    """Turn ``key=value`` words into a mapping; refuse a word without ``=`` and a key given twice."""
+    pairs: dict[str, str] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise OptionError(f"`{word}` is not of the form key=value; options: {', '.join(Options.__struct_fields__)}")
+        if key in pairs:
+            raise OptionError(f"option `{key}` is given twice; remedy: {key}={pairs[key]},{value}")
+        pairs[key] = value
+    return pairs

@@ -1,0 +1,147 @@
+"""Run inner plays with ansible-runner; the only module that knows it.
+
+ansible-runner ends a play that is cancelled or out of time with SIGKILL, so nothing here rests
+on a play's own clean-up: stages, leases and the next condition's reset do that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+import msgspec
+
+from sweep.errors import PlayError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_LONGEST_REASON = 600
+
+
+class PlayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a play ended; ``failed`` and ``unreachable`` give each host's reason."""
+
+    status: str
+    log: Path
+    failed: dict[str, str]
+    unreachable: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every task of every host went well."""
+        return self.status == "successful" and not self.failed and not self.unreachable
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Each host that did not get through, with its reason."""
+        return {host: f"unreachable: {reason}" for host, reason in self.unreachable.items()} | self.failed
+
+
+Result = Mapping[str, Any]
+
+
+def reason_of(result: Result) -> str:
+    """Pick out of a failed task's result what a reader needs."""
+    parts = [str(result.get(key, "")).strip() for key in ("msg", "stderr", "module_stderr", "module_stdout")]
+    chosen = [part for part in parts if part]
+    if not chosen:
+        chosen = [str(result.get("exception", "no reason given"))]
+    text = " | ".join(dict.fromkeys(chosen[:2]))
+    return text if len(text) <= _LONGEST_REASON else "… " + text[-_LONGEST_REASON:]
+
+
+class _Listener:
+    """Sort ansible-runner's events into results, failures and hosts that did not answer."""
+
+    def __init__(self, on_result: Callable[[str, str, Result], None]) -> None:
+        self._on_result = on_result
+        self.failed: dict[str, str] = {}
+        self.unreachable: dict[str, str] = {}
+        self.error: Exception | None = None
+
+    def __call__(self, event: Mapping[str, Any]) -> bool:
+        data = event.get("event_data", {})
+        kind, host, result = event.get("event"), data.get("host", ""), data.get("res") or {}
+        if kind == "runner_on_unreachable":
+            self.unreachable[host] = reason_of(result)
+        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            if "results" not in result or host not in self.failed:
+                self.failed.setdefault(host, f"{data.get('task', '?')}: {reason_of(result)}")
+        elif kind == "runner_item_on_failed" and not data.get("ignore_errors"):
+            self.failed[host] = f"{data.get('task', '?')}: {reason_of(result)}"
+        if kind in {"runner_on_ok", "runner_item_on_ok"} and self.error is None:
+            try:
+                self._on_result(host, data.get("task", ""), result)
+            except Exception as exc:  # noqa: BLE001 - ansible-runner would lose it; run_play raises it again
+                self.error = exc
+        return False
+
+
+def _environment() -> dict[str, str]:
+    """Give the inner play this checkout's configuration, and the programs of this Python."""
+    programs = str(Path(sys.executable).parent)
+    return {
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner would switch it off
+        "ANSIBLE_FORCE_COLOR": "0",
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+
+
+def run_play(
+    playbook: str,
+    *,
+    inventory: str,
+    work: Path,
+    variables: Mapping[str, Any],
+    limit: str | None = None,
+    on_result: Callable[[str, str, Result], None] = lambda _host, _task, _result: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> PlayResult:
+    """Run ``playbooks/<playbook>.yml`` and say how it ended.
+
+    `on_result` gets (host, task, result) of every task or loop item that went well, as it ends;
+    what it raises ends the play and is raised here.  The play's output is kept in `work` when
+    the play did not go well, and removed otherwise.
+    """
+    listener = _Listener(on_result)
+    ident = f"{playbook}-{uuid.uuid4().hex[:8]}"
+    work = work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    runner = ansible_runner.run(
+        private_data_dir=str(work),
+        project_dir=str(CHECKOUT),
+        playbook=str(CHECKOUT / "playbooks" / f"{playbook}.yml"),
+        inventory=inventory,
+        ident=ident,
+        limit=limit,
+        extravars=dict(variables),
+        envvars=_environment(),
+        settings={"pexpect_timeout": 1},
+        event_handler=listener,
+        cancel_callback=lambda: listener.error is not None or cancelled(),
+        quiet=True,
+        suppress_env_files=True,
+        fact_cache=str(work / ident / "fact_cache"),
+    )
+    log = work / f"{ident}.log"
+    result = PlayResult(status=runner.status, log=log, failed=listener.failed, unreachable=listener.unreachable)
+    _keep_log(work / "artifacts" / ident, log, keep=not result.ok)
+    if listener.error is not None:
+        raise listener.error
+    if not result.ok and not result.reasons and not cancelled():
+        raise PlayError(f"play `{playbook}` ended as {runner.status} (rc {runner.rc}); its output: {log}")
+    return result
+
+
+def _keep_log(artifacts: Path, log: Path, *, keep: bool) -> None:
+    """Keep the output alone: the rest of the artifacts holds the whole environment."""
+    output = artifacts / "stdout"
+    if keep and output.exists():
+        shutil.copyfile(output, log)
+    shutil.rmtree(artifacts, ignore_errors=True)
