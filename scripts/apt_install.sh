@@ -37,8 +37,9 @@ had_ssh_service=no
 if [[ -e /etc/init.d/ssh ]]; then had_ssh_service=yes; fi
 
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -q -y --no-install-recommends "$@"
+apt-get update -qq
+# what dpkg says about each package is noise; its errors go to stderr
+apt-get install -qq --no-install-recommends "$@" >/dev/null
 
 if [[ $had_ssh_service == no && -e /etc/init.d/ssh ]]; then
   update-rc.d ssh disable
