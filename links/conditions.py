@@ -128,9 +128,7 @@ def parse_condition(name: str, mapping: Mapping[str, object]) -> Condition:
         _refuse_unknown(hop, (*SPEC_KEYS, "forward", "backward"), here)
         own = _values(hop, here)
         sides = ("forward", "backward")
-        merged = [
-            base | own | _direction(hop, side, here) for base, side in zip(default_values, sides, strict=True)
-        ]
+        merged = [base | own | _direction(hop, side, here) for base, side in zip(default_values, sides, strict=True)]
         hops.append(_hop(merged, here))
     return Condition(name=name, default=_hop(default_values, where), hops=tuple(hops))
 

@@ -69,9 +69,7 @@ def _carry_out(options: argparse.Namespace) -> dict[str, Any]:
             _serve(path, options.pidfile)
             return {}
         case "attach":
-            device = {
-                key: getattr(options, key) for key in ("name", "netns", "address", "prefix", "interface")
-            }
+            device = {key: getattr(options, key) for key in ("name", "netns", "address", "prefix", "interface")}
             return ask(path, "attach", device=device)
         case "detach":
             return ask(path, "detach", name=options.name)

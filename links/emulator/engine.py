@@ -11,6 +11,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from links.conditions import LinkSpec
@@ -38,6 +39,7 @@ class Direction:
         self.spec = spec
         self.schedule = Schedule(spec, seed)
         self.piece_bytes = self.schedule.piece_bytes
+        self.target_key = socket.inet_aton(target)
         self.queue: deque[tuple[int, int, tuple[bytes | memoryview, ...]]] = deque()
         self.queued = 0
         self.packets = 0
@@ -56,10 +58,6 @@ class Port:
         self.descriptor = descriptor
         self.shaped: dict[bytes, Direction] = {}
 
-    def fileno(self) -> int:
-        """Give the descriptor, as select wants it."""
-        return self.descriptor
-
 
 class Engine:
     """Ports, the directions between them, and the loop that moves packets.
@@ -73,7 +71,8 @@ class Engine:
         self.ports: dict[str, Port] = {}
         self.unrouted = 0
         self._by_address: dict[bytes, Port] = {}
-        self._watched: dict[socket.socket, Callable[[], None]] = {}
+        # descriptor → what to call when it can be read; plain integers, which select takes fastest
+        self._readers: dict[int, Callable[[], None]] = {}
         self._due: list[tuple[int, int, Direction]] = []
         self._order = count()
         self._on_tick = on_tick
@@ -83,11 +82,13 @@ class Engine:
         """Route packets to and from a port."""
         self.ports[port.name] = port
         self._by_address[socket.inet_aton(port.address)] = port
+        self._readers[port.descriptor] = partial(self._forward, port)
 
     def remove(self, port: Port) -> None:
         """Forget a port; what is still on its way to it is dropped on arrival."""
         del self.ports[port.name]
         del self._by_address[socket.inet_aton(port.address)]
+        del self._readers[port.descriptor]
 
     def port_at(self, address: str) -> Port | None:
         """Give the port with this address."""
@@ -108,11 +109,11 @@ class Engine:
 
     def watch(self, connection: socket.socket, on_readable: Callable[[], None]) -> None:
         """Call ``on_readable`` whenever the socket can be read."""
-        self._watched[connection] = on_readable
+        self._readers[connection.fileno()] = on_readable
 
     def unwatch(self, connection: socket.socket) -> None:
         """Stop watching a socket."""
-        self._watched.pop(connection, None)
+        self._readers.pop(connection.fileno(), None)
 
     def stop(self) -> None:
         """Leave the loop after the present turn."""
@@ -128,15 +129,14 @@ class Engine:
                 next_tick = now + _TICK_S
             wait = next_tick - now
             if self._due:
-                wait = min(wait, (self._due[0][0] - time.monotonic_ns()) / 1e9)
-            sources: list[Port | socket.socket] = [*self.ports.values(), *self._watched]
-            readable, _, _ = select.select(sources, (), (), max(0.0, wait))
-            self._deliver_due()
-            for ready in readable:
-                if isinstance(ready, Port):
-                    self._forward(ready)
-                elif ready in self._watched:
-                    self._watched[ready]()
+                wait = min(wait, (self._due[0][0] - time.monotonic_ns() - _EARLY_NS) / 1e9)
+            readable, _, _ = select.select(list(self._readers), (), (), max(0.0, wait))
+            if self._due:
+                self._deliver_due()
+            for descriptor in readable:
+                reader = self._readers.get(descriptor)
+                if reader is not None:
+                    reader()
 
     def _forward(self, port: Port) -> None:
         """Read what the port sends, and pass or schedule each packet."""
@@ -192,7 +192,7 @@ class Engine:
     def _deliver_first(self, direction: Direction) -> None:
         _, frames, buffers = direction.queue.popleft()
         direction.queued -= frames
-        target = self.port_at(direction.target)
+        target = self._by_address.get(direction.target_key)
         if target is not None:
             self._write(target, buffers)
 

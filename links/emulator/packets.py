@@ -65,9 +65,7 @@ class _Segment:
 
     def __init__(self, packet: bytes) -> None:
         self._packet = packet
-        self._flags, self._gso_type, _, self.size, self._csum_start, self._csum_offset = VNET.unpack_from(
-            packet
-        )
+        self._flags, self._gso_type, _, self.size, self._csum_start, self._csum_offset = VNET.unpack_from(packet)
         self._ip_bytes = (packet[VNET_BYTES] & 0x0F) * 4
         self._tcp_at = VNET_BYTES + self._ip_bytes
         tcp_bytes = (packet[self._tcp_at + 12] >> 4) * 4
@@ -86,9 +84,7 @@ class _Segment:
         head = bytearray(self._packet[: self._payload_at])
         whole = length > self.size
         gso_type, gso_size = (self._gso_type, self.size) if whole else (_GSO_NONE, 0)
-        VNET.pack_into(
-            head, 0, self._flags, gso_type, self.header_bytes, gso_size, self._csum_start, self._csum_offset
-        )
+        VNET.pack_into(head, 0, self._flags, gso_type, self.header_bytes, gso_size, self._csum_start, self._csum_offset)
         identification = (self._identification + start // self.size) & 0xFFFF
         total = self.header_bytes + length
         _WORD.pack_into(head, VNET_BYTES + 2, total)

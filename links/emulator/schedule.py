@@ -10,7 +10,7 @@ from links.conditions import FRAME_BYTES, LinkSpec, queue_packets
 # link longer than this: a receiver's acknowledgement must not wait for bytes that a real link
 # would still be sending.
 _PIECE_NS = 1_000_000
-_WHOLE_SEGMENT_BYTES = 65_536
+_WHOLE_SEGMENT_BYTES = 1 << 17  # above any segment's bytes, the headers of its packets included
 
 
 class Schedule:
