@@ -33,9 +33,12 @@ class PlayError(SplitbedError):
     """An inner play could not be run."""
 
 
-def unknown(what: str, got: str, known: Iterable[str]) -> str:
-    """Say that `got` is no `what`, list those that are, and guess which one was meant."""
+def unknown(what: str, got: str, known: Iterable[str], unlisted: Iterable[str] = ()) -> str:
+    """Say that `got` is no `what`, list those that are, and guess which one was meant.
+
+    `unlisted` are accepted as well, but too many to list.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(got, names, n=1)
+    close = difflib.get_close_matches(got, [*names, *unlisted], n=1)
     guess = f"; did you mean `{close[0]}`?" if close else ""
     return f"unknown {what} `{got}`{guess} (accepted: {', '.join(names) or 'none'})"

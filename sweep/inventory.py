@@ -16,6 +16,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible.vars.manager import VariableManager
 
 from links.conditions import parse_condition
@@ -131,36 +132,43 @@ def _networks(raw: object) -> dict[str, dict[str, Any]]:
     return networks
 
 
-def load_testbed(path: Path) -> Testbed:
-    """Load and check the inventory at `path`.
+_WANTED = (
+    "device_kind",
+    "data_address",
+    "stage_port",
+    "device_home",
+    "virtual_cpus",
+    "virtual_cores",
+    "chains",
+    "networks",
+)
+
+
+def load_testbed(path: Path, overrides: Mapping[str, Any] | None = None) -> Testbed:
+    """Load and check the inventory at `path`; `overrides` are variables that win over it.
 
     Raises InventoryError where it does not parse, names no host, or a chain names a device
     that is not there.
     """
     if not path.exists():
         raise InventoryError(f"no inventory at `{path}`; remedy: run inside the checkout, or give inventory=PATH")
-    init_plugin_loader()
+    if AnsibleCollectionConfig.collection_finder is None:
+        init_plugin_loader()
     loader = DataLoader()
     try:
         manager = InventoryManager(loader=loader, sources=[str(path)])
         variables = VariableManager(loader=loader, inventory=manager)
+        # Inside ansible-playbook the manager would let the sweep's own options (`chains`, `networks`)
+        # hide the inventory's variables of the same names; there is no public way to ask it not to.
+        variables._extra_vars = {}  # noqa: SLF001 - see above
         hosts: dict[str, dict[str, Any]] = {}
         names: set[str] = set()
         for host in manager.get_hosts():
             raw = variables.get_vars(host=host)
             names.update(raw)
+            raw |= overrides or {}
             templar = Templar(loader=loader, variables=raw)
-            wanted = (
-                "device_kind",
-                "data_address",
-                "stage_port",
-                "device_home",
-                "virtual_cpus",
-                "virtual_cores",
-                "chains",
-                "networks",
-            )
-            hosts[host.name] = {key: to_plain(templar.template(raw[key])) for key in wanted if key in raw}
+            hosts[host.name] = {key: to_plain(templar.template(raw[key])) for key in _WANTED if key in raw}
     except AnsibleError as exc:
         raise InventoryError(f"inventory `{path}`: {exc}") from exc
     if not hosts:

@@ -124,11 +124,18 @@ def _seconds(name: str, value: Any) -> float:
     return seconds
 
 
-def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
+def _model(name: str, word: str, granularity: str) -> str:
     try:
-        models = tuple(canonical_model(word) for word in _items(name, value))
+        return canonical_model(word)
     except ModelError as exc:
+        if granularity == "paper":
+            more = "; granularity=all takes any torchvision classification model"
+            raise OptionError(f"option `{name}`: {unknown('model', word, PAPER)}{more}") from exc
         raise OptionError(f"option `{name}`: {exc}") from exc
+
+
+def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
+    models = tuple(_model(name, word, granularity) for word in _items(name, value))
     for model in models:
         if granularity == "paper" and model not in PAPER:
             raise OptionError(

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible import context
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
@@ -47,12 +46,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         extra = to_plain(load_extra_vars(self._loader))
         parent = os.getppid()
         try:
-            testbed = load_testbed(_inventory_path())
-            words, variables = sort_extra_vars(extra, testbed)
-            if self._task.check_mode:
-                words["dry_run"] = True
+            options = {name: value for name, value in extra.items() if name in Options.__struct_fields__}
+            variables = {name: value for name, value in extra.items() if name not in options}
+            testbed = load_testbed(_inventory_path(), overrides=variables)
+            refuse_unknown(variables, testbed)
             status = sweep(
-                parse_options(words),
+                parse_options(options | ({"dry_run": True} if self._task.check_mode else {})),
                 testbed,
                 LineScreen(Display().display),
                 Control(abandoned=lambda: os.getppid() != parent),
@@ -60,23 +59,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
                 variables=variables,
             )
         except SplitbedError as exc:
-            raise AnsibleActionFail(str(exc)) from exc
+            return result | {"failed": True, "msg": str(exc)}
         if status != 0:
-            raise AnsibleActionFail(f"the sweep ended with status {status}: see the lines above")
-        return result | {"changed": True}
+            return result | {"failed": True, "msg": f"the sweep ended with status {status}: see the lines above"}
+        return result | {"changed": not self._task.check_mode}
 
 
-def sort_extra_vars(extra: Mapping[str, Any], testbed: Testbed) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tell options from variables for the inner plays; refuse what is neither."""
-    options = set(Options.__struct_fields__)
+def refuse_unknown(variables: Mapping[str, Any], testbed: Testbed) -> None:
+    """Refuse extra vars that are neither options nor variables of the inventory, a role or Ansible."""
     known = testbed.variables | role_variables(CHECKOUT / "roles")
-    words = {name: value for name, value in extra.items() if name in options}
-    variables = {name: value for name, value in extra.items() if name not in options}
     for name in variables:
         if name not in known and not name.startswith("ansible_"):
-            near = unknown("extra var", name, options | (known - testbed.variables))
-            raise OptionError(near if "did you mean" in near else unknown("extra var", name, options))
-    return words, variables
+            raise OptionError(
+                unknown("extra var", name, Options.__struct_fields__) + "; role variables are accepted too"
+            )
 
 
 def _inventory_path() -> Path:
