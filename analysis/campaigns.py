@@ -43,7 +43,7 @@ def find_campaigns(names: Sequence[str | Path], results: Path) -> list[Campaign]
         if not newest:
             raise AnalysisError(f"no campaign under {results.resolve()}: {FIRST_SWEEP}")
         return newest
-    found = {}
+    found: dict[Path, Campaign] = {}
     for name in names:
         campaign = _find_campaign(Path(name), results)
         found.setdefault(campaign.journal.resolve(), campaign)

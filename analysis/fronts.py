@@ -15,6 +15,7 @@ zero throughput and, unless told otherwise, the greatest latency of the conditio
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,10 +23,12 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
-from analysis.summary import Condition, Floats, Point
+from analysis.summary import Condition, Estimate, Floats, Point
 
 MAXIMISE = [False, True]
 SURE = 0.95
+# How far the speed of a quiet machine drifted over minutes: what a single run cannot tell from a gain.
+DRIFT = 1.25
 
 Objective = Literal["latency", "throughput"]
 Verdict = Literal["yes", "no", "unclear"]
@@ -46,11 +49,26 @@ class Comparison:
     probability: float
 
     @property
+    def repeated(self) -> bool:
+        """Whether both were run more than once, so that ``probability`` knows of drift."""
+        return self.objective_of(self.split).runs > 1 and self.objective_of(self.reference).runs > 1
+
+    @property
     def verdict(self) -> Verdict:
-        """Whether the split beats the reference: ``unclear`` unless 95 % of replicates agree."""
-        if self.probability >= SURE:
-            return "yes"
-        return "no" if self.probability <= 1 - SURE else "unclear"
+        """Whether the split beats the reference.
+
+        With repeats: ``unclear`` unless 95 % of the replicates agree.  With a single run of either:
+        ``unclear`` within a factor of :data:`DRIFT`.
+        """
+        if self.repeated:
+            sure_yes, sure_no = self.probability >= SURE, self.probability <= 1 - SURE
+        else:
+            sure_yes, sure_no = self.factor >= DRIFT, self.factor <= 1 / DRIFT
+        return "yes" if sure_yes else "no" if sure_no else "unclear"
+
+    def objective_of(self, point: Point) -> Estimate:
+        """Return the point's estimate of the compared objective."""
+        return point.latency if self.objective == "latency" else point.throughput
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +76,8 @@ class Front:
     """One condition's points and which of them are on the front.
 
     ``on_front`` and ``probability`` (the share of bootstrap replicates in which a point is on the
-    front) go with ``points``; ``front_points`` run from least latency to most throughput.
+    front; NaN where a point was run only once) go with ``points``; ``front_points`` run from least
+    latency to most throughput.
     ``latency_gain`` and ``throughput_gain`` are None without a reference or without a split.
     """
 
@@ -151,7 +170,12 @@ def _values(points: Sequence[Point]) -> Floats:
 
 
 def _front_probability(points: Sequence[Point]) -> list[float]:
-    """Return for each point the share of bootstrap replicates in which it is on the front."""
+    """Return for each point the share of bootstrap replicates in which it is on the front.
+
+    NaN throughout unless every point was repeated: replicates of single runs know nothing of drift.
+    """
+    if any(min(point.latency.runs, point.throughput.runs) <= 1 for point in points):
+        return [math.nan] * len(points)
     latency = np.stack([point.latency.replicates for point in points], axis=1)
     throughput = np.stack([point.throughput.replicates for point in points], axis=1)
     replicates, count = latency.shape

@@ -136,9 +136,7 @@ def estimate(runs: Sequence[Sequence[float]], *, key: str, resamples: int = RESA
     replicates = bootstrap_medians(runs, rng, resamples)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
-    return Estimate(
-        value=value, low=float(low), high=float(high), runs=len(runs), basis=basis, replicates=replicates
-    )
+    return Estimate(value=value, low=float(low), high=float(high), runs=len(runs), basis=basis, replicates=replicates)
 
 
 def summarise(runs: pd.DataFrame) -> list[Point]:
@@ -151,31 +149,32 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
     points = []
     for key, group in good.groupby([*Condition._fields, "split"], sort=False):
-        *fields, split = key
-        condition = Condition(*fields)
+        condition, split = Condition._make(key[:-1]), key[-1]
         if (group["window"] == 1).any():
             points.append(_point(condition, str(split), group))
     order = {condition: index for index, condition in enumerate(dict.fromkeys(p.condition for p in points))}
-    return sorted(points, key=lambda p: (order[p.condition], not p.is_reference, len(p.cut), p.cut, _place(p)))
+    return sorted(points, key=lambda p: (order[p.condition], split_rank(p)))
 
 
 def splits_without_latency(runs: pd.DataFrame) -> list[str]:
     """Return the labels of conditions and splits that were only run with a window above 1."""
     good = runs[runs["status"] == "ok"]
     lowest = good.groupby([*Condition._fields, "split"], sort=False)["window"].min()
-    return [f"{Condition(*key[:-1]).label()}: {key[-1]}" for key in lowest[lowest > 1].index]
+    return [f"{Condition._make(key[:-1]).label()}: {key[-1]}" for key in lowest[lowest > 1].index]
 
 
-def _place(point: Point) -> int:
+def split_rank(point: Point) -> tuple[int | tuple[int, ...], ...]:
+    """Rank points for display: references in the chain's order, then splits by their cut."""
     device = point.split.removeprefix(REFERENCE_PREFIX)
-    return point.devices.index(device) if device in point.devices else len(point.devices)
+    place = point.devices.index(device) if device in point.devices else len(point.devices)
+    return (not point.is_reference, len(point.cut), point.cut, place)
 
 
 def _point(condition: Condition, split: str, group: pd.DataFrame) -> Point:
     single = group[group["window"] == 1]
     wide = group[group["window"] > 1]
     pool = wide if len(wide) else single
-    window = int(pool.groupby("window")["throughput_ips"].median().idxmax())
+    window = int(str(pool.groupby("window")["throughput_ips"].median().idxmax()))
     rates = pool.loc[pool["window"] == window, "throughput_ips"]
     latencies = [
         list(batches) or [median]

@@ -1,0 +1,82 @@
+"""Where a batch's time goes: computing, waiting, the link, and what is left over."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.summary import Condition, Point
+
+Kind = Literal["compute", "link", "waiting", "other"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One stretch of a batch's way: ``where`` is a device, or ``a → b`` for a link."""
+
+    kind: Kind
+    where: str
+    ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Breakdown:
+    """The way of one batch through one split, window 1, in order.
+
+    Each segment is a median over repeats.  ``other`` is what the latency holds beyond them
+    (framing, hand-over between threads); where the segments' medians add up to more than the
+    median latency there is none.
+    """
+
+    condition: Condition
+    split: str
+    segments: tuple[Segment, ...]
+    latency_ms: float
+
+
+def break_down(runs: pd.DataFrame, points: Sequence[Point]) -> list[Breakdown]:
+    """Return one breakdown per point whose window 1 runs carry stage figures."""
+    good = runs[(runs["status"] == "ok") & (runs["window"] == 1)]
+    groups = good.groupby([*Condition._fields, "split"], sort=False)
+    found = []
+    for point in points:
+        group = groups.get_group((*point.condition, point.split))
+        ways = [dict(_way(stages, hops)) for stages, hops in zip(group["stages"], group["hops"], strict=True) if stages]
+        if ways:
+            found.append(_median_way(point, ways))
+    return found
+
+
+def _way(
+    stages: Sequence[Mapping[str, Any]], hops: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[tuple[Kind, str], float]]:
+    """Yield what a batch meets, in order; an empty stage computes nothing and is left out."""
+    for number, stage in enumerate(stages):
+        if number:
+            yield ("waiting", stage["device"]), stage["queue_ms"]
+        if stage["last"] > stage["first"]:
+            yield ("compute", stage["device"]), stage["compute_ms"]
+        if number < len(hops):
+            hop = hops[number]
+            yield ("link", f"{hop['source']} → {hop['target']}"), hop["transfer_ms"]
+
+
+def _median_way(point: Point, ways: Sequence[Mapping[tuple[Kind, str], float]]) -> Breakdown:
+    segments = [
+        Segment(
+            kind=kind,
+            where=where,
+            ms=max(0.0, float(np.median([way.get((kind, where), 0.0) for way in ways]))),
+        )
+        for kind, where in ways[0]
+    ]
+    left = point.latency.value - sum(segment.ms for segment in segments)
+    if left > 0:
+        segments.append(Segment(kind="other", where="", ms=left))
+    return Breakdown(
+        condition=point.condition, split=point.split, segments=tuple(segments), latency_ms=point.latency.value
+    )

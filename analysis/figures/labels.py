@@ -1,0 +1,134 @@
+"""Put labels beside points so that they cover neither points nor each other.
+
+Greedy: labels come in order of importance, each takes the first free place round its point.  One
+that finds none is left out, unless it must be shown: then it goes where it covers least.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+from matplotlib.axes import Axes
+
+# width of an average character and height of a line, in font sizes (DejaVu Sans, generous)
+_CHARACTER = 0.62
+_LINE = 1.15
+_DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
+_DISTANCES = (5.0, 10.0, 17.0, 26.0, 37.0, 50.0)
+# a label that may be left out is, rather than led to by a line
+_NEAR = _DISTANCES[:2]
+_LEADER_FROM = 11.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Label:
+    """A text for the point (``x``, ``y``) in data coordinates."""
+
+    text: str
+    x: float
+    y: float
+    colour: str
+    size: float
+    weight: str = "normal"
+    required: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle in display coordinates."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlap(self, other: Box) -> float:
+        """Return the common area."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.top, other.top) - max(self.bottom, other.bottom)
+        return width * height if width > 0 and height > 0 else 0.0
+
+    def outside(self, frame: Box) -> float:
+        """Return the area that lies outside ``frame``."""
+        return (self.right - self.left) * (self.top - self.bottom) - self.overlap(frame)
+
+
+def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Box], lines: Sequence[Box] = ()) -> None:
+    """Draw ``labels`` in order of importance, off ``obstacles`` and ``lines`` and inside the axes.
+
+    A label that must be shown would rather cross a line than cover an obstacle or another label.
+
+    The axes must have their final limits and position.
+    """
+    frame = Box(left=axes.bbox.x0, bottom=axes.bbox.y0, right=axes.bbox.x1, top=axes.bbox.y1)
+    taken = [*obstacles, *lines]
+    for label in labels:
+        spot = choose_place(label, point_to_display(axes, label.x, label.y), axes.figure.dpi / 72, taken, frame)
+        if spot is not None:
+            taken.append(spot[0])
+            _draw(axes, label, spot[1])
+
+
+def point_to_display(axes: Axes, x: float, y: float) -> tuple[float, float]:
+    """Return where a point of the data lies, in pixels."""
+    across, up = axes.transData.transform((x, y))
+    return float(across), float(up)
+
+
+def choose_place(
+    label: Label, point: tuple[float, float], scale: float, taken: Sequence[Box], frame: Box
+) -> tuple[Box, tuple[float, float]] | None:
+    """Return the label's box and its offset from ``point`` (to its centre, in points), or None.
+
+    ``scale`` is pixels per point.
+    """
+    best: tuple[float, Box, tuple[float, float]] | None = None
+    for across, up in _offsets(label):
+        box = _box(label, (point[0] + across * scale, point[1] + up * scale), scale)
+        covered = sum(box.overlap(other) for other in taken) + box.outside(frame)
+        if covered <= 0:
+            return box, (across, up)
+        if best is None or covered < best[0]:
+            best = (covered, box, (across, up))
+    return (best[1], best[2]) if label.required and best is not None else None
+
+
+def _offsets(label: Label) -> Iterator[tuple[float, float]]:
+    """Yield offsets of the label's centre from its point, the nearest first."""
+    half_width = len(label.text) * label.size * _CHARACTER / 2
+    half_height = label.size * _LINE / 2
+    distances = _DISTANCES if label.required else _NEAR
+    for distance, (across, up) in itertools.product(distances, _DIRECTIONS):
+        reach = distance * (0.7 if across and up else 1.0)
+        yield across * (half_width + reach), up * (half_height + reach)
+
+
+def _box(label: Label, centre: tuple[float, float], scale: float) -> Box:
+    half_width = len(label.text) * label.size * _CHARACTER / 2 * scale
+    half_height = label.size * _LINE / 2 * scale
+    return Box(
+        left=centre[0] - half_width,
+        right=centre[0] + half_width,
+        bottom=centre[1] - half_height,
+        top=centre[1] + half_height,
+    )
+
+
+def _draw(axes: Axes, label: Label, offset: tuple[float, float]) -> None:
+    gap = max(abs(offset[0]) - len(label.text) * label.size * _CHARACTER / 2, abs(offset[1]) - label.size)
+    far = gap > _LEADER_FROM
+    axes.annotate(
+        label.text,
+        (label.x, label.y),
+        xytext=offset,
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=label.size,
+        color=label.colour,
+        fontweight=label.weight,
+        arrowprops={"arrowstyle": "-", "color": label.colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 3} if far else None,
+        zorder=6,
+    )

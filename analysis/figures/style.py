@@ -1,0 +1,118 @@
+"""The look that all figures share, and the one place that writes them."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+# Okabe and Ito's palette (2008), told apart with every common colour blindness and in grey
+BLUE: Final = "#0072B2"
+VERMILLION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+PURPLE: Final = "#CC79A7"
+ORANGE: Final = "#E69F00"
+SKY: Final = "#56B4E9"
+INK: Final = "#222222"
+MUTED: Final = "#8A8A8A"
+FAINT: Final = "#D9D9D9"
+DEVICE_COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
+
+LABEL_SIZE: Final = 8.0
+PNG_DPI: Final = 150
+# conditions or splits that differ by more than this share no linear axis
+LOG_SPAN: Final = 6.0
+# which multiples of a power of ten get a tick, for axes that span at most so much
+_LOG_STEPS: Final = (
+    (15.0, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (60.0, (1.0, 2.0, 5.0)),
+    (1000.0, (1.0, 3.0)),
+    (math.inf, (1.0,)),
+)
+
+# each function that draws or writes is decorated with `mpl.rc_context(RC)`, so that a notebook's own
+# settings stay as they are; Any, because matplotlib types the keys as one literal each
+RC: Final[Any] = {
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#ECECEC",
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "splitbed",
+    "figure.dpi": 100,
+}
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure; it needs no display and leaves no state in pyplot."""
+    return Figure(figsize=(width_in, height_in))
+
+
+def place(figure: Figure, *, left: float, right: float, top: float, bottom: float, gaps: tuple[float, float]) -> None:
+    """Set the margins and the gaps between panels (across, down), all in inches.
+
+    Fixed margins instead of a layout engine: labels are placed in display coordinates, which an
+    engine would move afterwards, and it would lay the figure out anew for each file written.
+    """
+    width, height = figure.get_size_inches()
+    grid = figure.axes[0].get_subplotspec()
+    rows, columns = grid.get_gridspec().get_geometry() if grid is not None else (1, 1)
+    panel_width = (width - left - right - gaps[0] * (columns - 1)) / columns
+    panel_height = (height - top - bottom - gaps[1] * (rows - 1)) / rows
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=gaps[0] / panel_width,
+        hspace=gaps[1] / panel_height,
+    )
+
+
+def plain_number(value: float, _position: int | None = None) -> str:
+    """Write a number for an axis: three significant digits, thousands apart."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
+
+
+def cell_number(value: float) -> str:
+    """Write a number for a table or a cell: three significant digits, with their zeros."""
+    if value >= 100:  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def log_axis(axes: Axes, which: str) -> None:
+    """Make an axis logarithmic with plain numbers, enough of them also within one decade."""
+    axis: Axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    steps = next(steps for span, steps in _LOG_STEPS if high / low <= span)
+    axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(plain_number))
+
+
+@mpl.rc_context(RC)
+def write(figure: Figure, kind: str) -> bytes:
+    """Return the figure as ``svg`` or ``png``; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata, facecolor="white")
+    return buffer.getvalue()

@@ -1,0 +1,83 @@
+"""What one set of figures shows: the fronts that differ in nothing but the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.breakdown import Breakdown, break_down
+from analysis.fronts import Front
+from analysis.summary import Condition, Point, split_rank
+
+MOST_SPLITS = 48
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """The fronts of one (model, chain, transport, engine, codec, batch), one per network.
+
+    ``splits`` are those drawn, references first; where there are more than
+    :data:`MOST_SPLITS`, the ones that do best under some network stay and ``left_out`` counts the rest.
+    """
+
+    condition: Condition
+    fronts: tuple[Front, ...]
+    breakdowns: tuple[Breakdown, ...]
+    splits: tuple[str, ...]
+    left_out: int
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The chain's devices in order."""
+        return self.fronts[0].points[0].devices
+
+    @property
+    def title(self) -> str:
+        """A title for figures."""
+        return f"{self.condition.study_label()}  ({' → '.join(self.devices)})"
+
+    @property
+    def slug(self) -> str:
+        """A file name without its extension."""
+        return re.sub(r"[^a-z0-9]+", "-", self.condition.study_label().lower()).strip("-")
+
+
+def find_studies(fronts: Sequence[Front], runs: pd.DataFrame) -> list[Study]:
+    """Group fronts into studies, in their order."""
+    groups: dict[Condition, list[Front]] = {}
+    for front in fronts:
+        groups.setdefault(front.condition.study(), []).append(front)
+    return [_study(condition, group, runs) for condition, group in groups.items()]
+
+
+def _study(condition: Condition, fronts: list[Front], runs: pd.DataFrame) -> Study:
+    points = [point for front in fronts for point in front.points]
+    ordered = dict.fromkeys(point.split for point in sorted(points, key=split_rank))
+    chosen = _choose(fronts)
+    shown = [point for point in points if point.split in chosen]
+    return Study(
+        condition=condition,
+        fronts=tuple(fronts),
+        breakdowns=tuple(break_down(runs, shown)),
+        splits=tuple(split for split in ordered if split in chosen),
+        left_out=len(ordered) - len(chosen),
+    )
+
+
+def _choose(fronts: Sequence[Front]) -> set[str]:
+    """Choose the splits to draw: references and front points first, then by their best rank anywhere."""
+    rank: dict[str, float] = {}
+
+    def offer(points: Sequence[Point], penalty: float) -> None:
+        for place, point in enumerate(points):
+            rank[point.split] = min(rank.get(point.split, float("inf")), place + penalty)
+
+    for front in fronts:
+        offer(front.references, -2 * len(front.points))
+        offer(front.front_points, -len(front.points))
+        offer(sorted(front.points, key=lambda point: point.latency.value), 0)
+        offer(sorted(front.points, key=lambda point: -point.throughput.value), 0)
+    return set(sorted(rank, key=lambda split: rank[split])[:MOST_SPLITS])
