@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The driver's own front end: ``python -m sweep run model=vgg16``."""
 
 from __future__ import annotations
