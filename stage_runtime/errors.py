@@ -5,6 +5,7 @@
     SplitbedError                 anything this project raises on purpose
     ├── FormatError               a manifest, cell, row or frame that does not parse
     ├── ModelError                an unknown model, split point, or weights that do not fit
+    ├── InputError                photographs that cannot be found or read
     ├── ShardError                a shard that is missing, truncated or altered
     ├── LinkError                 a link that cannot be shaped, or is not what was asked for
     ├── TransportError            a peer that is unreachable, silent, or not who it must be
@@ -27,6 +28,10 @@ class FormatError(SplitbedError):
 
 class ModelError(SplitbedError):
     """A model, split point or weights file cannot be used."""
+
+
+class InputError(SplitbedError):
+    """Photographs to run a model on cannot be found or read."""
 
 
 class ShardError(SplitbedError):

@@ -6,6 +6,7 @@ Each command prints one JSON object, and on failure one line on standard error.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def _make(options: argparse.Namespace) -> dict[str, object]:
     if manifest is None:
         from stage_runtime.shards.make import make_shards  # noqa: PLC0415  (torch takes seconds to import)
 
-        manifest, changed = make_shards(request, store)
+        with contextlib.redirect_stdout(sys.stderr):  # downloads and users' models may print
+            manifest, changed = make_shards(request, store)
         remember(request, store, manifest)
     return {
         "manifest_id": manifest.manifest_id,

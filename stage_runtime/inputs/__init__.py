@@ -1,0 +1,1 @@
+"""Inputs: photographs, prepared once on the control node as one tensor."""
