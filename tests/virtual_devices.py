@@ -118,8 +118,9 @@ def write_inventory(
         "virtual_device_root": str(bed.root),
         **(variables or {}),
     }
-    # Children's variables win over those of group_vars/all, and hosts' own win over both.
-    content = {"all": {"children": {"pis": {"hosts": hosts, "vars": own_vars}}}}
+    # The files of group_vars/all win over the inventory file, and the last of them over the others.
+    (folder / "inventory" / "group_vars" / "all" / "zz_own.yml").write_text(json.dumps(own_vars, indent=2))
+    content = {"all": {"children": {"pis": {"hosts": hosts}}}}
     bed.inventory.write_text(json.dumps(content, indent=2))
     return bed
 

@@ -23,8 +23,12 @@ class Hierarchy:
     version: int
 
     def group(self, testbed: Testbed, name: str = "") -> Path:
-        """Name a device's folder, or without a name the one of all devices of the prefix."""
-        return self.mount / testbed.prefix / name if name else self.mount / testbed.prefix
+        """Name a device's folder, or without a name the one of all devices of the prefix.
+
+        The ending keeps clear of groups that others make, such as those of containers.
+        """
+        parent = self.mount / f"{testbed.prefix}.devices"
+        return parent / name if name else parent
 
 
 def find_hierarchies(mounts: str, unified_controllers: dict[str, str]) -> tuple[Hierarchy, ...]:
@@ -130,7 +134,8 @@ def _delegate(group: Path, controller: str) -> list[Step]:
     switch = group / "cgroup.subtree_control"
     if controller in (read(switch) or "").split():
         return []
-    return [Write(what=f"enable {controller} below {group}", path=switch, text=f"+{controller}", mode=None)]
+    what = f"enable {controller} below {group} (in a container: share the host's cgroup namespace)"
+    return [Write(what=what, path=switch, text=f"+{controller}", mode=None)]
 
 
 def _in_order(group: Path, wanted: dict[str, str]) -> list[tuple[str, str]]:

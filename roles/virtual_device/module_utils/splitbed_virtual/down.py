@@ -23,30 +23,40 @@ def take_down(testbed: Testbed, names: Iterable[str], *, check: bool, take_over:
     groups, folders and processes are looked for.  Raises VirtualDeviceError naming what remains.
     """
     with ownership.locked(testbed, create=False):
-        ownership.check_owner(testbed, take_over=take_over)
         hierarchies = hierarchies_here()
-        present = find_devices(testbed, hierarchies)
+        is_claimed = ownership.is_claimed(testbed, hierarchies)
+        if is_claimed:
+            ownership.check_owner(testbed, take_over=take_over)
+        present = find_devices(testbed, hierarchies, is_claimed=is_claimed)
         chosen = present & set(names) if names else present
         removed = sorted(chosen)
         for name in removed:
             if not check:
-                _remove_device(name, testbed, hierarchies)
-        if present == chosen:
+                if is_claimed:
+                    _end_device(name, testbed, hierarchies)
+                _remove_folders(name, testbed)
+        is_last = is_claimed and present == chosen
+        if is_last:
             removed += _remove_shared(testbed, hierarchies, check=check)
-        if not check:
-            _verify(testbed, hierarchies, chosen, everything=present == chosen)
+        if present == chosen and not check:
+            _remove_empty(testbed.root)
+        if is_claimed and not check:
+            _verify(testbed, hierarchies, chosen, everything=is_last)
     return removed
 
 
-def find_devices(testbed: Testbed, hierarchies: Iterable[Hierarchy]) -> set[str]:
-    """Name every device of the prefix that any trace is left of."""
+def find_devices(testbed: Testbed, hierarchies: Iterable[Hierarchy], *, is_claimed: bool) -> set[str]:
+    """Name every device of the prefix that any trace is left of.
+
+    While nobody has claimed the prefix, what bears it on this machine is somebody else's, and only
+    working directories and known host keys, which a restart of the machine leaves, are ours.
+    """
     start = f"{testbed.prefix}-"
     found = set()
-    if network.NETNS_FOLDER.is_dir():
-        entries = (entry.name for entry in network.NETNS_FOLDER.iterdir())
-        found |= {name.removeprefix(start) for name in entries if name.startswith(start)}
-    for place in (testbed.run_dir, *(hierarchy.group(testbed) for hierarchy in hierarchies)):
-        found |= {entry.name for entry in _folders(place)}
+    if is_claimed:
+        found |= {entry.name.removeprefix(start) for entry in _files(network.NETNS_FOLDER, start)}
+        for place in (testbed.run_dir, *(hierarchy.group(testbed) for hierarchy in hierarchies)):
+            found |= {entry.name for entry in _folders(place)}
     found |= {entry.name for entry in _folders(testbed.root) if _is_ours(entry, testbed)}
     found |= {entry.name.removeprefix(start) for entry in _files(testbed.ssh_dir / "known_hosts", start)}
     return found
@@ -65,7 +75,8 @@ def _is_ours(work: Path, testbed: Testbed) -> bool:
     return read_json(work / MARKER).get("prefix") == testbed.prefix
 
 
-def _remove_device(name: str, testbed: Testbed, hierarchies: tuple[Hierarchy, ...]) -> None:
+def _end_device(name: str, testbed: Testbed, hierarchies: tuple[Hierarchy, ...]) -> None:
+    """End a device's processes; remove its interfaces, its namespace and its groups."""
     netns = f"{testbed.prefix}-{name}"
     # The processes first: their sockets close while the interface still carries the news, so
     # that nobody who is connected waits for an answer.
@@ -81,7 +92,11 @@ def _remove_device(name: str, testbed: Testbed, hierarchies: tuple[Hierarchy, ..
         command(("ip", "netns", "delete", netns))
     for hierarchy in hierarchies:
         _remove_group(hierarchy.group(testbed, name))
-    (testbed.ssh_dir / "known_hosts" / netns).unlink(missing_ok=True)
+
+
+def _remove_folders(name: str, testbed: Testbed) -> None:
+    """Remove what a device has on disk."""
+    (testbed.ssh_dir / "known_hosts" / f"{testbed.prefix}-{name}").unlink(missing_ok=True)
     shutil.rmtree(testbed.run_dir / name, ignore_errors=True)
     if _is_ours(testbed.root / name, testbed):
         # The marker goes last: a crash on the way leaves a folder that is still known as ours.
@@ -139,7 +154,6 @@ def _remove_shared(testbed: Testbed, hierarchies: Iterable[Hierarchy], *, check:
     if not check:
         for group in groups:
             _remove_group(group)
-        _remove_empty(testbed.root)
         shutil.rmtree(testbed.run_dir, ignore_errors=True)
     return removed
 
@@ -157,7 +171,7 @@ def _verify(testbed: Testbed, hierarchies: tuple[Hierarchy, ...], chosen: set[st
     """Look again; raise VirtualDeviceError naming every trace that is left."""
     deadline = time.monotonic() + SETTLE_S
     while True:
-        left = sorted(find_devices(testbed, hierarchies) & chosen)
+        left = sorted(find_devices(testbed, hierarchies, is_claimed=True) & chosen)
         outside = network.look_outside().by_name
         ours = {interface_name(testbed.prefix, name, kind) for name in chosen for kind in ("m", "d")}
         if everything:

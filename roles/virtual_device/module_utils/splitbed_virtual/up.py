@@ -31,7 +31,11 @@ def bring_up(device: Device, testbed: Testbed, *, check: bool, take_over: bool) 
     """
     preflight.check(device, testbed)
     with ownership.locked(testbed, create=not check):
-        ownership.check_owner(testbed, take_over=take_over)
+        if ownership.is_claimed(testbed, cgroups.hierarchies_here()):
+            ownership.check_owner(testbed, take_over=take_over)
+        else:
+            ownership.check_unclaimed(testbed)
+        ownership.check_addresses(device, testbed)
         record = ownership.record_of(testbed)
         outcome = Outcome(backend=data_link.choose_backend(testbed, record.get("backend")))
         if outcome.backend == "user":
