@@ -21,6 +21,7 @@ from analysis.summary import Estimate, Point
 MOST_COLUMNS = 3
 _PANEL_IN = (4.3, 3.9)
 _MARKER_PX = 5.0
+_KNEE_PX = 9.0
 # share of an axis' span that is left free at each end
 _ROOM = 0.09
 
@@ -55,7 +56,10 @@ def _draw_panel(axes: Axes, front: Front, drawn: set[str]) -> None:
     shown = [point for point in front.points if point.split in drawn]
     for point in shown:
         _draw_point(axes, point, on_front=point in members, knee=point is front.knee)
-    markers = [_box(axes, point.latency.value, point.throughput.value, _MARKER_PX) for point in shown]
+    markers = [
+        _box(axes, point.latency.value, point.throughput.value, _KNEE_PX if point is front.knee else _MARKER_PX)
+        for point in shown
+    ]
     place_labels(axes, _labels(front, shown, members), markers, list(_lines(axes, front, shown)))
 
 

@@ -30,7 +30,7 @@ PNG_DPI: Final = 150
 LOG_SPAN: Final = 6.0
 # which multiples of a power of ten get a tick, for axes that span at most so much
 _LOG_STEPS: Final = (
-    (15.0, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (15.0, (1.0, 2.0, 3.0, 5.0, 7.0)),
     (60.0, (1.0, 2.0, 5.0)),
     (1000.0, (1.0, 3.0)),
     (math.inf, (1.0,)),

@@ -1,0 +1,175 @@
+# PYTHON_ARGCOMPLETE_OK
+"""Find and show the latency-throughput front of campaigns: ``python -m analysis.front --help``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import argcomplete
+
+from analysis.campaigns import Campaign, find_campaigns, list_campaigns
+from analysis.errors import AnalysisError
+from stage_runtime.errors import SplitbedError
+
+if TYPE_CHECKING:
+    from analysis.compute import Analysis
+
+_DESCRIPTION = """\
+Show where to split: for each network condition the split with the least latency, the one with the
+most throughput, the knee between them, and whether splitting beats the unsplit model at all.
+Writes tables (CSV, Parquet), figures (SVG, PNG) and one self-contained report.html.
+"""
+
+_EXAMPLES = """\
+examples:
+  the newest campaign under results/
+      python -m analysis.front
+  one campaign, by name, folder or journal file
+      python -m analysis.front mobilenet_v2-1a2b3c4d
+      python -m analysis.front /data/lab/mobilenet_v2-1a2b3c4d/journal.jsonl
+  two campaigns as one: equal cells count as further repeats, and narrow the intervals
+      python -m analysis.front monday tuesday --out both
+  every split, of one chain and two networks, without drawing
+      python -m analysis.front --every --chain pi_to_pi --network lan --network lte --no-report
+  hypervolumes that can be compared between conditions and campaigns
+      python -m analysis.front --hypervolume-latency 1000
+  the same table in a notebook
+      import analysis; runs = analysis.load("results/mobilenet_v2-1a2b3c4d")
+
+files, in CAMPAIGN/report/ or --out:
+  report.html            the answer, figures, tables, links, failed runs, provenance, warnings
+  front-*, stages-*, heatmap-*   the figures, a set per model, chain, transport and batch size
+  points, fronts, stages, links, runs   the tables: one row per split and condition, per condition,
+                         per run and stage, per link, per run
+
+tab completion, for this shell:
+      eval "$(activate-global-python-argcomplete --dest=- )"
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.front",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument(
+        "campaigns",
+        nargs="*",
+        metavar="CAMPAIGN",
+        help="campaign folder, journal file, or name under the results folder; default: the newest",
+    )
+    what.completer = _complete_campaign  # type: ignore[attr-defined]  # argcomplete's own convention
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where campaigns lie; default: results"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default: CAMPAIGN/report")
+    for name in ("model", "chain", "network", "transport", "batch"):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar="NAME" if name != "batch" else "N",
+            help=f"only this {name}; may be given several times",
+        )  # fmt: skip
+    parser.add_argument("--every", action="store_true", help="list every split, not the front and the references alone")
+    parser.add_argument(
+        "--format",
+        choices=("svg", "png", "both"),
+        default="both",
+        help="format of the figures' files; default: both",
+    )
+    parser.add_argument("--no-report", action="store_true", help="draw nothing: print and write tables only")
+    parser.add_argument(
+        "--hypervolume-latency",
+        type=float,
+        metavar="MS",
+        help="latency up to which hypervolumes count; default: the greatest of each condition",
+    )
+    return parser
+
+
+def _complete_campaign(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    names = [campaign.name for campaign in list_campaigns(parsed_args.results)]
+    return [name for name in names if name.startswith(prefix)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 2 with one line on stderr when there is nothing to show."""
+    parser = _parser()
+    argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except SplitbedError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    # after the arguments are known to be good: pandas, matplotlib and seaborn take seconds to import
+    from analysis.compute import FILTERS, analyse  # noqa: PLC0415
+    from analysis.tables import write_tables  # noqa: PLC0415
+
+    campaigns = find_campaigns(options.campaigns, options.results)
+    select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
+    analysis = analyse(campaigns, select, options.hypervolume_latency)
+    folder = options.out or _default_folder(campaigns)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tables(analysis, folder)
+        if not options.no_report:
+            _write_report(analysis, folder, options.format)
+    except OSError as exc:
+        raise AnalysisError(f"cannot write to {folder}: {exc.strerror or exc}; give another folder with --out") from exc
+    _print(analysis, folder, every=options.every, report=not options.no_report)
+
+
+def _default_folder(campaigns: Sequence[Campaign]) -> Path:
+    first = campaigns[0].folder
+    if len(campaigns) == 1:
+        return first / "report"
+    names = "\n".join(sorted(campaign.name for campaign in campaigns))
+    return first.resolve().parent / f"merged-{hashlib.sha256(names.encode()).hexdigest()[:8]}" / "report"
+
+
+def _write_report(analysis: Analysis, folder: Path, kind: str) -> None:
+    from analysis.figures.draw import draw_all  # noqa: PLC0415 - see _run
+    from analysis.report.build import build_report  # noqa: PLC0415 - see _run
+
+    formats = ("svg", "png") if kind == "both" else (kind,)
+    pictures = draw_all(analysis.studies, folder, formats)
+    (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
+
+
+def _print(analysis: Analysis, folder: Path, *, every: bool, report: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415 - see _run
+
+    from analysis.tables import conclusion_table, front_table  # noqa: PLC0415 - see _run
+
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)  # a log file has no width; tables need this much
+    for study in analysis.studies:
+        own = [item for item in analysis.conclusions if item.front in study.fronts]
+        console.print(conclusion_table(study, own))
+        console.print(front_table(study, every=every))
+    for text in analysis.cautions:
+        console.print(f"warning: {text}", style="yellow", markup=False)
+    if len(analysis.failed):
+        console.print(f"failed runs: {len(analysis.failed)}, listed with their reasons in the report", style="red")
+    console.print()
+    for campaign in analysis.campaigns:
+        console.print(f"journal  {campaign.journal}", markup=False, soft_wrap=True)
+    if report:
+        console.print(f"report   {folder / 'report.html'}", markup=False, soft_wrap=True)
+        console.print(f"figures  {folder}/*.svg, *.png", markup=False, soft_wrap=True)
+    console.print(f"tables   {folder}/*.csv, *.parquet", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
