@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -22,6 +22,8 @@ from sweep.errors import OptionError, unknown
 
 TRANSPORTS = get_args(TransportName)
 GRANULARITIES = get_args(Granularity)
+
+_T = TypeVar("_T")
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -84,20 +86,26 @@ OPTION_HELP: Mapping[str, str] = {
 
 
 def _text(name: str, value: Any) -> str:
-    if isinstance(value, str | int | float):
-        return str(value).strip()
-    raise OptionError(f"option `{name}`: expected one value, got {value!r}")
+    text = str(value).strip() if isinstance(value, str | int | float) else ""
+    if not text:
+        raise OptionError(f"option `{name}`: expected one value, got {value!r}")
+    return text
 
 
 def _items(name: str, value: Any) -> tuple[str, ...]:
     """Split ``a,b`` or a list into its words; refuse an empty list."""
     raw = value if isinstance(value, list | tuple) else str(value).strip("[] ").split(",")
-    words = tuple(_text(name, item).strip("'\"") for item in raw)
+    words = tuple(str(item).strip().strip("'\"") for item in raw)
     if not words or not all(words):
         raise OptionError(f"option `{name}`: empty list item in {value!r}; remedy: give words separated by commas")
-    if len(set(words)) != len(words):
+    return _once(name, value, words)
+
+
+def _once(name: str, value: Any, parsed: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Refuse two items that mean the same (``8,08``; ``vgg16,VGG16``): each cell is in the matrix once."""
+    if len(set(parsed)) != len(parsed):
         raise OptionError(f"option `{name}`: {value!r} names one thing twice")
-    return words
+    return parsed
 
 
 def _integer(name: str, value: Any, least: int) -> int:
@@ -105,6 +113,15 @@ def _integer(name: str, value: Any, least: int) -> int:
     if not re.fullmatch(r"-?\d+", text) or int(text) < least:
         raise OptionError(f"option `{name}`: got `{text}`, accepted: whole numbers from {least}")
     return int(text)
+
+
+def _integers(name: str, value: Any) -> tuple[int, ...]:
+    return _once(name, value, tuple(_integer(name, word, 1) for word in _items(name, value)))
+
+
+def _splits(name: str, value: Any) -> tuple[str, ...]:
+    words = () if value == "" else _items(name, value)
+    return () if words == ("all",) else words
 
 
 def _boolean(name: str, value: Any) -> bool:
@@ -135,7 +152,7 @@ def _model(name: str, word: str, granularity: str) -> str:
 
 
 def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
-    models = tuple(_model(name, word, granularity) for word in _items(name, value))
+    models = _once(name, value, tuple(_model(name, word, granularity) for word in _items(name, value)))
     for model in models:
         if granularity == "paper" and model not in PAPER:
             raise OptionError(
@@ -173,16 +190,16 @@ def _inputs(name: str, value: Any) -> str:
 
 
 _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "splits": lambda n, v: () if str(v) in {"all", ""} else _items(n, v),
+    "splits": _splits,
     "granularity": lambda n, v: _choice(n, v, GRANULARITIES),
     "chains": _items,
     "networks": _items,
     "transports": lambda n, v: tuple(_choice(n, word, TRANSPORTS) for word in _items(n, v)),
-    "batch": lambda n, v: tuple(_integer(n, word, 1) for word in _items(n, v)),
+    "batch": _integers,
     "batches": lambda n, v: _integer(n, v, 2),
     "warmup": lambda n, v: _integer(n, v, 1),
     "repeats": lambda n, v: _integer(n, v, 1),
-    "window": lambda n, v: tuple(_integer(n, word, 1) for word in _items(n, v)),
+    "window": _integers,
     "weights": _weights,
     "num_classes": lambda n, v: _integer(n, v, 1),
     "inputs": _inputs,
