@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--inputs-id", default="")
     parser.add_argument("--archive", type=Path, help="the tar to write (bundle)")
     parser.add_argument("paths", nargs="*")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
         if options.action == "bundle":
             write_bundle(options.cache, options.archive, options.paths)
