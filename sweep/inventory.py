@@ -6,6 +6,8 @@ what they mean in a play.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from stage_runtime.errors import LinkError
 from sweep.errors import InventoryError, unknown
 
 _KINDS = ("virtual", "pi", "gpu")
+_NAME = re.compile(r"\w[\w.-]*")
+_CORES = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     cpus: float | None
     cores: tuple[int, ...]
+
+    @property
+    def definition(self) -> tuple[str, float | None, tuple[int, ...]]:
+        """What makes the device another one under the same name."""
+        return (self.kind, self.cpus, self.cores)
 
     @property
     def virtual(self) -> bool:
@@ -72,14 +81,22 @@ def _pick(what: str, names: tuple[str, ...], known: Mapping[str, Any]) -> tuple[
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
-    """Parse ``0``, ``0-3`` or ``0,2-3`` into core numbers."""
-    cores: list[int] = []
-    for part in filter(None, text.replace(" ", "").split(",")):
-        low, _, high = part.partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
+    """Parse ``0``, ``0-3`` or ``0,2-3`` into core numbers, each once and in order; empty means any."""
+    cores: set[int] = set()
+    for part in text.replace(" ", "").split(",") if text.strip() else ():
+        match = _CORES.fullmatch(part)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if high < low:
             raise InventoryError(f"virtual_cores `{text}` is not a list of cores such as 0 or 0,2-3")
-        cores.extend(range(int(low), int(high or low) + 1))
-    return tuple(cores)
+        cores.update(range(low, high + 1))
+    return tuple(sorted(cores))
+
+
+def _parse_cpus(value: object) -> float:
+    cpus = float(str(value))
+    if not 0 < cpus < math.inf:
+        raise InventoryError(f"virtual_cpus is {value!r}; it must be a number above 0, such as 0.5")
+    return cpus
 
 
 def _device(name: str, variables: Mapping[str, Any]) -> Device:
@@ -93,12 +110,12 @@ def _device(name: str, variables: Mapping[str, Any]) -> Device:
             data_address=str(variables["data_address"]),
             stage_port=int(variables["stage_port"]),
             home=str(variables["device_home"]),
-            cpus=float(variables["virtual_cpus"]) if kind == "virtual" else None,
+            cpus=_parse_cpus(variables["virtual_cpus"]) if kind == "virtual" else None,
             cores=parse_cores(str(variables.get("virtual_cores", ""))) if kind == "virtual" else (),
         )
     except KeyError as exc:
         raise InventoryError(f"host `{name}`: variable {exc} is missing; see inventory/hosts.yml") from exc
-    except ValueError as exc:
+    except (TypeError, ValueError, InventoryError) as exc:
         raise InventoryError(f"host `{name}`: {exc}; see inventory/hosts.yml") from exc
 
 
@@ -106,17 +123,25 @@ def _chains(raw: object, hosts: Mapping[str, Any], groups: frozenset[str]) -> di
     if not isinstance(raw, dict) or not raw:
         raise InventoryError("the inventory defines no `chains`; see inventory/group_vars/all/chains.yml")
     chains: dict[str, tuple[str, ...]] = {}
-    for name, members in raw.items():
-        if not isinstance(members, list) or not members:
-            raise InventoryError(f"chain `{name}` is {members!r}; it must be a list of devices")
+    for name, listed in raw.items():
+        _check_name("chain", name)
+        if not isinstance(listed, list) or not listed:
+            raise InventoryError(f"chain `{name}` is {listed!r}; it must be a list of devices")
+        members = tuple(str(member) for member in listed)
         for member in members:
             if member not in hosts:
                 hint = " (a group, not a device)" if member in groups else ""
-                raise InventoryError(f"chain `{name}`: {unknown('device', str(member), hosts)}{hint}")
+                raise InventoryError(f"chain `{name}`: {unknown('device', member, hosts)}{hint}")
         if len(set(members)) != len(members):
             raise InventoryError(f"chain `{name}` names a device twice: {', '.join(members)}")
-        chains[str(name)] = tuple(str(member) for member in members)
+        chains[name] = members
     return chains
+
+
+def _check_name(what: str, name: str) -> None:
+    """Refuse names that could not be typed in a list of options, nor name a file."""
+    if not _NAME.fullmatch(name):
+        raise InventoryError(f"{what} `{name}`: a name is made of letters, digits, `_`, `-` and `.`; rename it")
 
 
 def _networks(raw: object) -> dict[str, dict[str, Any]]:
@@ -124,11 +149,12 @@ def _networks(raw: object) -> dict[str, dict[str, Any]]:
         raise InventoryError("the inventory defines no `networks`; see inventory/group_vars/all/networks.yml")
     networks = {}
     for name, mapping in raw.items():
+        _check_name("network condition", name)
         try:
-            parse_condition(str(name), mapping)
+            parse_condition(name, mapping)
         except LinkError as exc:
             raise InventoryError(str(exc)) from exc
-        networks[str(name)] = mapping
+        networks[name] = mapping
     return networks
 
 

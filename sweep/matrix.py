@@ -24,7 +24,11 @@ CODEC = "none"
 
 
 class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell of the matrix; ``cell_id`` hashes all the rest and the network's own definition."""
+    """One cell of the matrix.
+
+    ``cell_id`` hashes all the rest, and what the network's and the devices' names stand for: a
+    virtual `pi1` that became a real one is measured again.
+    """
 
     cell_id: str
     model: str
@@ -81,7 +85,7 @@ def split_label(cut: tuple[int, ...]) -> str:
     return "+".join(f"P{point}" for point in cut)
 
 
-_POINT = re.compile(r"[Pp]?(\d+)")
+_POINT = re.compile(r"[Pp]?(\d{1,4})", re.ASCII)
 
 
 def _point(token: str, text: str) -> int:
@@ -92,7 +96,7 @@ def _point(token: str, text: str) -> int:
 
 
 def parse_split(token: str) -> tuple[tuple[int, ...], ...]:
-    """Parse one word of ``splits`` into the cuts it names.
+    """Parse one word of ``splits`` into the cuts it names; refuse what is none.
 
     >>> parse_split("P3"), parse_split("3-5"), parse_split("P2+P5")
     (((3,),), ((3,), (4,), (5,)), ((2, 5),))
@@ -123,9 +127,8 @@ def choose_cuts(
     for cut in cuts:
         for point in cut:
             if point not in points:
-                raise OptionError(
-                    f"option `splits`: {model} has no split point P{point} (it has P{points[0]} to P{points[-1]})"
-                )
+                has = f"P{points[0]} to P{points[-1]}" if points else "none"
+                raise OptionError(f"option `splits`: {model} has no split point P{point} (it has {has})")
     return tuple(dict.fromkeys(cut for cut in cuts if len(cut) == stages - 1 and stages > 1))
 
 
@@ -151,7 +154,7 @@ def _cells(
         fields: dict[str, object] = {
             "model": model,
             "granularity": options.granularity,
-            "blocks": points[-1] + 1,
+            "blocks": max(points, default=0) + 1,
             "cut": cut,
             "split": split,
             "chain": chain,
@@ -166,12 +169,26 @@ def _cells(
         }
         definition = fields | {
             "network_definition": testbed.networks[network],
+            "device_definitions": [testbed.devices[device].definition for device in devices],
             "engine": ENGINE,
             "codec": CODEC,
             "num_classes": options.num_classes,
             **sources,
         }
         yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
+
+
+def refuse_useless_splits(options: Options, testbed: Testbed) -> None:
+    """Refuse a word of ``splits`` that is no cut, or has as many stages as none of the chains."""
+    chains = testbed.pick_chains(options.chains)
+    lengths = {len(testbed.chains[chain]) for chain in chains}
+    for token in options.splits:
+        stages = len(parse_split(token)[0]) + 1
+        if stages not in lengths:
+            raise OptionError(
+                f"option `splits`: `{token}` makes {stages} stages, but the chains {', '.join(chains)} have "
+                f"{', '.join(map(str, sorted(lengths)))} devices"
+            )
 
 
 def plan_matrix(
@@ -190,7 +207,7 @@ def plan_matrix(
     """
     chains = testbed.pick_chains(options.chains)
     networks = testbed.pick_networks(options.networks)
-    _refuse_useless_splits(options, testbed, chains)
+    refuse_useless_splits(options, testbed)
     plans = []
     for chain, network in itertools.product(chains, networks):
         order = random.Random(f"{options.seed}/{chain}/{network}")  # noqa: S311 - an order, not a secret
@@ -212,17 +229,6 @@ def plan_matrix(
                 runs.extend(Run(cell=cell, repeat=repeat) for cell in cells)
         plans.append(ConditionPlan(chain=chain, devices=testbed.chains[chain], network=network, runs=tuple(runs)))
     return tuple(plans)
-
-
-def _refuse_useless_splits(options: Options, testbed: Testbed, chains: tuple[str, ...]) -> None:
-    lengths = {len(testbed.chains[chain]) for chain in chains}
-    for token in options.splits:
-        stages = len(parse_split(token)[0]) + 1
-        if stages not in lengths:
-            raise OptionError(
-                f"option `splits`: `{token}` makes {stages} stages, but the chains {', '.join(chains)} have "
-                f"{', '.join(map(str, sorted(lengths)))} devices"
-            )
 
 
 def cell_for(run: Run, testbed: Testbed, manifest_id: str, inputs_id: str, timeout_s: float) -> Cell:
