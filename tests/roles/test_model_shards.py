@@ -128,7 +128,8 @@ def test_an_altered_block_of_the_right_size_is_found_and_replaced_on_demand(host
     assert hosts.role("model_shards").status == 0
     altered = hosts.home("d1") / _block_path(SMALL)
     altered.write_bytes(b"x" * len(SMALL))
-    assert hosts.role("model_shards", model_shards_verify=True).changed == {"d1": 1, "d2": 0}
+    again = hosts.role("model_shards", model_shards_verify=True)
+    assert again.changed == {"d1": 1, "d2": 0}, again.output
     assert altered.read_bytes() == SMALL
 
 
