@@ -18,10 +18,11 @@ import msgspec
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.campaign import Campaign
+from sweep.errors import PlayError
 from sweep.inventory import Testbed
 from sweep.journal import Journal
 from sweep.matrix import ConditionPlan
-from sweep.plays import PlayResult, Result, run_play
+from sweep.plays import Result, run_play
 
 PROVENANCE_TASK = "Report what the device is"
 _FAILURES_IN_A_ROW = 3
@@ -86,44 +87,55 @@ class ConditionRun:
         self._failures = CellFailures()
         self._stopped_by: dict[str, str] = {}
         self._rows = 0
-        self._work = campaign.folder / ".plays" / f"{plan.chain}-{plan.network}"
+        self._work = campaign.folder / ".plays" / f"{plan.chain}@{plan.network}"
         self._stop_file = self._work / "stop"
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
 
     def run(
         self, *, variables: Mapping[str, Any], secret_file: Path, cancelled: Callable[[], bool]
     ) -> ConditionOutcome:
-        """Run the play to its end and say what is missing and why."""
-        self._work.mkdir(parents=True, exist_ok=True)
-        self._stop_file.unlink(missing_ok=True)
+        """Run the play to its end and say what is missing and why.
+
+        A play that cannot be run, or reports what cannot be read, ends this condition alone.
+        """
         cells_file = self._work / "cells.json"
         cells_file.write_bytes(msgspec.json.encode(list(self._cells.values())))
-        result = run_play(
-            "condition",
-            inventory=self._testbed.path,
-            work=self._work,
-            limit=",".join(self._plan.devices),
-            variables=dict(variables)
-            | {
-                "condition_devices": list(self._plan.devices),
-                "condition_network": self._plan.network,
-                "condition_owner": self._campaign.name,
-                "condition_cells_file": str(cells_file.resolve()),
-                "condition_stop_file": str(self._stop_file.resolve()),
-                "condition_secret_file": str(secret_file.resolve()),
-                "condition_driver_pid": os.getpid(),
-                "condition_cores_shared": bool(self._warnings),
-            },
-            on_result=self._take,
-            cancelled=cancelled,
-        )
-        return self._outcome(result)
+        try:
+            result = run_play(
+                "condition",
+                inventory=self._testbed.path,
+                work=self._work,
+                limit=",".join(self._plan.devices),
+                variables=dict(variables)
+                | {
+                    "condition_devices": list(self._plan.devices),
+                    "condition_network": self._plan.network,
+                    "condition_owner": self._campaign.name,
+                    "condition_cells_file": str(cells_file.resolve()),
+                    "condition_stop_file": str(self._stop_file.resolve()),
+                    "condition_secret_file": str(secret_file.resolve()),
+                    "condition_driver_pid": os.getpid(),
+                    "condition_cores_shared": bool(self._warnings),
+                },
+                on_result=self._take,
+                cancelled=cancelled,
+            )
+        except PlayError as exc:
+            return self._outcome({"control node": str(exc)})
+        return self._outcome(result.reasons)
 
     def stop_after_this_cell(self) -> None:
         """Let the running cell end, then end the play without running the others."""
-        self._work.mkdir(parents=True, exist_ok=True)
         self._stop_file.touch()
 
     def _take(self, host: str, task: str, result: Result) -> None:
+        try:
+            self._sort(host, task, result)
+        except msgspec.MsgspecError as exc:
+            raise PlayError(f"task `{task}` on {host} reported what cannot be read: {exc}") from exc
+
+    def _sort(self, host: str, task: str, result: Result) -> None:
         facts = result.get("ansible_facts") or {}
         if "link_shape_result" in facts:
             self._links[host] = msgspec.convert(facts["link_shape_result"], tuple[LinkDirection, ...])
@@ -156,7 +168,7 @@ class ConditionRun:
 
     def _write_provenance(self) -> None:
         self._campaign.write_json(
-            f"provenance/{self._plan.chain}-{self._plan.network}.json",
+            f"provenance/{self._plan.chain}@{self._plan.network}.json",
             {
                 "chain": self._plan.chain,
                 "network": self._plan.network,
@@ -166,9 +178,9 @@ class ConditionRun:
             },
         )
 
-    def _outcome(self, result: PlayResult) -> ConditionOutcome:
+    def _outcome(self, reasons: dict[str, str]) -> ConditionOutcome:
         return ConditionOutcome(
-            rows=self._rows, not_run=len(self._cells) - self._rows, reasons=result.reasons | self._stopped_by
+            rows=self._rows, not_run=len(self._cells) - self._rows, reasons=reasons | self._stopped_by
         )
 
 

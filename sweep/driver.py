@@ -215,7 +215,15 @@ class _Sweep:
             if self._control.finishing or self._control.cancelled():
                 self._miss(condition, len(condition.runs), {})
             else:
-                self._run_condition(condition, secret_file)
+                self._run_condition_or_stop_all(condition, secret_file)
+
+    def _run_condition_or_stop_all(self, condition: ConditionPlan, secret_file: Path) -> None:
+        """Run a condition; what goes wrong beyond it (a full disk) stops the other lanes too."""
+        try:
+            self._run_condition(condition, secret_file)
+        except BaseException:
+            self._control.interrupt()
+            raise
 
     def _run_condition(self, condition: ConditionPlan, secret_file: Path) -> None:
         devices = [self._testbed.devices[name] for name in condition.devices]
@@ -255,6 +263,9 @@ class _Sweep:
     def _note(self, condition: ConditionPlan, outcome: ConditionOutcome) -> None:
         if outcome.not_run:
             self._miss(condition, outcome.not_run, outcome.reasons)
+        else:
+            for device, reason in outcome.reasons.items():
+                self._screen.line(f"WARNING after the last cell of {_title(condition)}: {device}: {reason}")
 
     def _miss(self, condition: ConditionPlan, cells: int, reasons: Mapping[str, str]) -> None:
         why = "; ".join(f"{device}: {reason}" for device, reason in reasons.items()) or "the sweep was stopped"
@@ -271,7 +282,7 @@ class _Sweep:
         if not any(True for _ in read_rows(self._campaign.journal_path)):
             return
         done = subprocess.run(
-            [sys.executable, "-m", "analysis.front", str(self._campaign.folder)],
+            [sys.executable, "-m", "analysis.front", str(self._campaign.folder.resolve())],
             cwd=CHECKOUT,
             capture_output=True,
             text=True,

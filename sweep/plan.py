@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import msgspec
 
+from links.conditions import parse_condition
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.inventory import Testbed
 from sweep.journal import read_outcomes, read_rows
-from sweep.matrix import ConditionPlan, Run, plan_matrix
+from sweep.matrix import ConditionPlan, Run, plan_matrix, refuse_useless_splits
 from sweep.options import Options
 from sweep.prepare import make_inputs, make_shards
 from sweep.progress import Screen, clock
@@ -39,7 +41,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def _sources(options: Options) -> dict[str, str]:
     """Name where weights and inputs come from by content, since both define a cell."""
-    weights = f"file:{file_digest(Path(options.weights))}" if Path(options.weights).is_file() else options.weights
+    file = Path(options.weights)  # absolute where the option named a file
+    weights = f"file:{file_digest(file)}" if file.is_absolute() else options.weights
     inputs = options.inputs
     if inputs != "default":
         pictures = sorted(path for path in Path(inputs).iterdir() if path.is_file())
@@ -49,8 +52,9 @@ def _sources(options: Options) -> dict[str, str]:
 
 def check_first(options: Options, testbed: Testbed) -> None:
     """Refuse what can be refused before anything is made; granularity `all` has to trace first."""
-    testbed.pick_chains(options.chains)
-    testbed.pick_networks(options.networks)
+    refuse_useless_splits(options, testbed)
+    for chain, network in product(testbed.pick_chains(options.chains), testbed.pick_networks(options.networks)):
+        parse_condition(network, testbed.networks[network]).directed(testbed.chains[chain])
     if options.granularity == "paper":
         points = {model: tuple(range(1, PAPER[model].split_points + 1)) for model in options.model}
         plan_matrix(options, testbed, points, {})
