@@ -61,12 +61,13 @@ class Testbed(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     devices: dict[str, Device]
     chains: dict[str, tuple[str, ...]]
+    default_chains: tuple[str, ...] = ()
     networks: dict[str, dict[str, Any]]
     variables: frozenset[str]
 
     def pick_chains(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Resolve chain names (none: all); refuse one that does not exist."""
-        return _pick("chain", names, self.chains)
+        """Resolve chain names (none: the default ones); refuse one that does not exist."""
+        return _pick("chain", names or self.default_chains, self.chains)
 
     def pick_networks(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Resolve network conditions (none: all); refuse one that does not exist."""
@@ -144,6 +145,15 @@ def _check_name(what: str, name: str) -> None:
         raise InventoryError(f"{what} `{name}`: a name is made of letters, digits, `_`, `-` and `.`; rename it")
 
 
+def _default_chains(raw: object, chains: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read which chains a sweep takes that names none; without the variable, all of them."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        raise InventoryError(f"default_chains is {raw!r}; it must be a list of chains")
+    return _pick("chain in default_chains", tuple(map(str, raw)), chains)
+
+
 def _networks(raw: object) -> dict[str, dict[str, Any]]:
     if not isinstance(raw, dict) or not raw:
         raise InventoryError("the inventory defines no `networks`; see inventory/group_vars/all/networks.yml")
@@ -166,6 +176,7 @@ _WANTED = (
     "virtual_cpus",
     "virtual_cores",
     "chains",
+    "default_chains",
     "networks",
 )
 
@@ -201,10 +212,12 @@ def load_testbed(path: Path, overrides: Mapping[str, Any] | None = None) -> Test
         raise InventoryError(f"inventory `{path}` names no host; see the example at its top")
     shared = next(iter(hosts.values()))
     groups = frozenset(manager.groups) - {"all", "ungrouped"}
+    chains = _chains(shared.get("chains"), hosts, groups)
     return Testbed(
         path=str(path.resolve()),
         devices={name: _device(name, host) for name, host in hosts.items()},
-        chains=_chains(shared.get("chains"), hosts, groups),
+        chains=chains,
+        default_chains=_default_chains(shared.get("default_chains"), chains),
         networks=_networks(shared.get("networks")),
         variables=frozenset(names),
     )

@@ -32,7 +32,8 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sweep was asked for.
 
-    Empty ``chains`` or ``networks`` mean every one of the inventory; empty ``splits`` every cut.
+    Empty ``chains`` mean the inventory's ``default_chains``, empty ``networks`` every condition, empty
+    ``splits`` every cut.
     ``timeout_s`` 0 means a limit derived from each cell's estimate.  ``weights`` is ``seeded``, a torchvision
     weights name or a file; ``inputs`` is ``default`` or a folder of images.
     """
@@ -64,7 +65,7 @@ OPTION_HELP: Mapping[str, str] = {
     "model": "model or list of models (vgg16, or vgg16,resnet18)",
     "splits": "cuts to measure: P3, P3-P9 (a range), P2+P5 (three devices); default: every cut",
     "granularity": "paper (the published block indices) or all (every single-tensor crossing)",
-    "chains": "chains of the inventory; default: every one",
+    "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",
     "transports": "tcp",
     "batch": "images per batch, or a list",

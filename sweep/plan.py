@@ -102,8 +102,13 @@ def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) ->
         splits = list(dict.fromkeys(cell.split for cell in sorted(cells, key=lambda cell: (cell.cut, cell.split))))
         screen.line(
             f"{condition.chain} ({' → '.join(condition.devices)}) under {condition.network}: "
-            f"{len(cells)} cells, about {clock(seconds)}: {', '.join(splits)}"
+            f"{len(cells)} cells, about {clock(seconds)}: {_shorten(splits)}"
         )
     total = estimator.sweep_s([run.cell for p in prepared.left for run in p.runs], len(prepared.left))
     screen.line(resume_line(prepared, folder))
     screen.line(f"estimated time {clock(total)}, from {estimator.basis}; nothing was run, no device was touched")
+
+
+def _shorten(words: list[str], most: int = 24) -> str:
+    rest = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + rest

@@ -1,0 +1,217 @@
+"""Whole sweeps on real virtual devices, typed as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
+
+pytestmark = pytest.mark.integration
+
+QUICK = {"batch": "1", "batches": "2", "splits": "P3,P17"}
+FIRST_ROWS_WITHIN_S = 120
+
+
+def command(bed: VirtualTestbed, results: Path, **options: str) -> list[str]:
+    words = {"model": "mobilenet_v2", "chains": "near", "networks": "quick", **QUICK, **options}
+    return [
+        sys.executable, "-m", "sweep", "run", f"inventory={bed.inventory}", f"results={results}",
+        *(f"{name}={value}" for name, value in words.items()),
+    ]  # fmt: skip
+
+
+def run(bed: VirtualTestbed, results: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(bed, results, **options), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400
+    )
+
+
+def rows_of(results: Path) -> list[dict[str, Any]]:
+    journals = list(results.glob("*/journal.jsonl"))
+    assert len(journals) == 1, journals
+    return [json.loads(line) for line in journals[0].read_text().splitlines()]
+
+
+def outcome_counts(rows: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
+    return Counter((row["cell_id"], row["repeat"], row["status"]) for row in rows)
+
+
+def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestbed, results: Path) -> None:
+    done = run(bed, results, networks="quick,slow")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = rows_of(results)
+    assert {row["status"] for row in rows} == {"ok"}
+    splits = {"P3", "P17", "only:one", "only:two"}
+    expected = {(split, window, network) for split in splits for window in (1, 4) for network in ("quick", "slow")}
+    assert {(row["split"], row["window"], row["network"]) for row in rows} == expected
+    assert len(rows) == len(expected)
+    folder = next(results.glob("*/journal.jsonl")).parent
+    for report in ("report.html",):
+        assert list(folder.rglob(report)), sorted(folder.rglob("*"))
+    provenance = json.loads((folder / "provenance" / "near-slow.json").read_text())
+    assert set(provenance["devices"]) == {"one", "two"}
+    assert provenance["devices"]["one"]["packages"]["torch"]
+    assert json.loads((folder / "campaign.json").read_text())["options"]["seed"] == 0
+
+
+def test_rows_say_what_the_link_did(bed: VirtualTestbed, results: Path) -> None:
+    assert run(bed, results, networks="slow", splits="P3", window="1").returncode == 0
+    row = next(row for row in rows_of(results) if row["split"] == "P3")
+    assert {(link["source"], link["target"]) for link in row["link"]} == {("one", "two"), ("two", "one")}
+    for link in row["link"]:
+        assert link["asked"]["rate_mbit"] == link["in_force"]["rate_mbit"] == 50
+        assert link["rtt_ms"] == pytest.approx(10, abs=1.5)
+    # 24 x 56 x 56 floats over 50 Mbit/s cannot take less than 48 ms, nor anything like twice that
+    hop = row["hops"][0]
+    assert hop["bytes"] >= 24 * 56 * 56 * 4
+    assert 48 <= hop["transfer_ms"] < 96
+    assert row["latency_ms"] > hop["transfer_ms"] + sum(stage["compute_ms"] for stage in row["stages"]) * 0.8
+    assert row["response_ms"] > row["latency_ms"]
+
+
+def test_three_devices_and_a_batch(bed: VirtualTestbed, results: Path) -> None:
+    done = run(bed, results, chains="long", model="resnet18", splits="P2+P6,P1+P8", window="1,3", batch="2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = rows_of(results)
+    assert {row["split"] for row in rows} == {"P2+P6", "P1+P8", "only:one", "only:two", "only:three"}
+    split = next(row for row in rows if row["split"] == "P2+P6")
+    assert [(stage["device"], stage["first"], stage["last"]) for stage in split["stages"]] == [
+        ("one", 0, 2), ("two", 2, 6), ("three", 6, 9),
+    ]  # fmt: skip
+    far = next(row for row in rows if row["split"] == "only:three")
+    assert [hop["target"] for hop in far["hops"]] == ["three"]
+
+
+def test_same_command_again_measures_nothing_twice(bed: VirtualTestbed, results: Path) -> None:
+    assert run(bed, results, splits="P3", window="1").returncode == 0
+    before = rows_of(results)
+    again = run(bed, results, splits="P3", window="1")
+    assert again.returncode == 0
+    assert rows_of(results) == before
+    assert run(bed, results, splits="P3", window="1", repeats="2").returncode == 0
+    assert rows_of(results)[: len(before)] == before
+    assert len(rows_of(results)) == 2 * len(before)
+
+
+def kill_after_rows(words: list[str], results: Path, rows: int) -> None:
+    """Start the command, wait until so many rows are on the disk, and kill it as a power cut would."""
+    process = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + FIRST_ROWS_WITHIN_S
+        while time.monotonic() < limit:
+            journals = list(results.glob("*/journal.jsonl"))
+            if journals and journals[0].read_bytes().count(b"\n") >= rows:
+                break
+            assert process.poll() is None, "the sweep ended before it could be killed"
+            time.sleep(0.05)
+        else:
+            pytest.fail("no rows came")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def assert_whole(results: Path, cells: int) -> None:
+    counts = outcome_counts(rows_of(results))
+    assert {status for _, _, status in counts} == {"ok"}
+    assert len(counts) == cells
+    assert set(counts.values()) == {1}
+
+
+def test_killed_driver_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
+    words = command(bed, results, splits="P3,P5,P7,P9", batches="6")
+    kill_after_rows(words, results, rows=4)
+    resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert_whole(results, cells=12)
+
+
+def test_killed_playbook_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
+    words = [
+        str(ANSIBLE / "ansible-playbook"), "-i", str(bed.inventory), "sweep.yml",
+        "-e", "model=mobilenet_v2", "-e", "chains=near", "-e", "networks=quick", "-e", "splits=P3,P5,P7,P9",
+        "-e", "batch=1", "-e", "batches=6", "-e", f"results={results}",
+    ]  # fmt: skip
+    kill_after_rows(words, results, rows=4)
+    resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert_whole(results, cells=12)
+    assert "[" in resumed.stdout
+    assert "left" in resumed.stdout
+
+
+def test_unreachable_device_parks_its_chain_only(bed: VirtualTestbed, results: Path) -> None:
+    done = run(bed, results, chains="near,broken", splits="P3", window="1")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "absent: unreachable" in done.stdout
+    rows = rows_of(results)
+    assert {(row["chain"], row["status"]) for row in rows} == {("near", "ok")}
+    assert {row["split"] for row in rows} == {"P3", "only:one", "only:two"}
+
+
+def test_port_in_use_is_named(bed: VirtualTestbed, results: Path) -> None:
+    bed.play("playbooks/reset.yml", "--limit", "one,two,three")
+    squatter = subprocess.Popen(
+        ["ip", "netns", "exec", "sbE-two", sys.executable, "-c",
+         "import socket,time; s=socket.create_server(('10.218.1.12',47300)); time.sleep(300)"],
+    )  # fmt: skip
+    try:
+        done = run(bed, results, splits="P3", window="1")
+    finally:
+        squatter.kill()
+        squatter.wait()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "two" in done.stdout
+    assert "47300" in done.stdout
+    assert run(bed, results, splits="P3", window="1").returncode == 0
+    assert_whole(results, cells=3)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "accepted"),
+    [
+        ("model", "vgg17", "vgg16"),
+        ("splits", "P19", "P18"),
+        ("networks", "quik", "quick"),
+        ("chains", "pis", "near"),
+        ("batchs", "4", "batches"),
+        ("window", "0", "from 1"),
+        ("weights", "./nowhere.pth", "safetensors"),
+    ],
+)
+def test_typos_touch_nothing(bed: VirtualTestbed, results: Path, option: str, value: str, accepted: str) -> None:
+    done = run(bed, results, **{option: value})
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert value in done.stderr or option in done.stderr
+    assert accepted in done.stderr
+    assert not results.exists()
+
+
+def test_dry_run_touches_nothing(bed: VirtualTestbed, results: Path) -> None:
+    done = run(bed, results, dry_run="true", networks="quick,slow")
+    assert done.returncode == 0, done.stderr
+    assert "16 cells" in done.stdout
+    assert "estimated time" in done.stdout
+    assert not results.exists()
+
+
+def test_shards_on_the_device_are_one_copy_of_the_model(bed: VirtualTestbed, results: Path) -> None:
+    assert run(bed, results, splits="P3,P17", window="1").returncode == 0
+    blocks = bed.root / "two" / "splitbed" / "shards"
+    manifest = next(
+        m for path in blocks.glob("*/manifest.json") if (m := json.loads(path.read_text()))["model"] == "mobilenet_v2"
+    )
+    parameters = sum(block["parameter_bytes"] for block in manifest["blocks"])
+    files = sum((blocks / "blocks" / f"{block['sha256']}.safetensors").stat().st_size for block in manifest["blocks"])
+    assert files < 1.02 * parameters
