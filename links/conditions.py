@@ -18,7 +18,7 @@ from stage_runtime.errors import LinkError
 
 SPEC_KEYS = ("rate_mbit", "delay_ms", "jitter_ms", "loss_percent")
 _LIMITS = {
-    "rate_mbit": (0.01, 100_000.0),
+    "rate_mbit": (0.01, 50_000.0),
     "delay_ms": (0.0, 60_000.0),
     "jitter_ms": (0.0, 60_000.0),
     "loss_percent": (0.0, 90.0),

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import msgspec
 
+from links.background import start_in_background
 from links.emulator.client import answers, ask
 from links.emulator.control import Control
 from links.emulator.engine import Engine, prefer_this_process
@@ -128,38 +129,14 @@ def _serve_detached(path: Path, pidfile: Path | None, log: Path | None) -> dict[
     for file in (path, pidfile, log):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-    child = os.fork()
-    if child == 0:
-        _become_daemon(path.absolute(), pidfile and pidfile.absolute(), log and log.absolute())
-    os.waitpid(child, 0)
+    absolute = path.absolute()
+    start_in_background(lambda: _serve(absolute, pidfile and pidfile.absolute()), log=log and log.absolute())
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not answers(path):
         if time.monotonic() > deadline:
             raise LinkError(f"the link emulator did not answer on {path} in time; see its log {log}")
         time.sleep(0.02)
     return {"changed": True, "pid": ask(path, "show")["pid"]}
-
-
-def _become_daemon(path: Path, pidfile: Path | None, log: Path | None) -> None:
-    """Serve in a new session with its own log; never returns."""
-    status = 1
-    try:
-        os.setsid()
-        if os.fork() != 0:
-            os._exit(0)
-        os.chdir("/")
-        target = str(log) if log is not None else os.devnull
-        output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        source = os.open(os.devnull, os.O_RDONLY)
-        for number, descriptor in ((0, source), (1, output), (2, output)):
-            os.dup2(descriptor, number)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        _serve(path, pidfile)
-        status = 0
-    except Exception:  # noqa: BLE001  (logged; the process ends with status 1)
-        _LOG.exception("the emulator ended")
-    finally:
-        os._exit(status)
 
 
 if __name__ == "__main__":

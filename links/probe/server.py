@@ -1,0 +1,68 @@
+"""The answering end of a probe: a short-lived server on a device's data address."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from links.probe import wire
+from stage_runtime.errors import SplitbedError
+
+_LOG = logging.getLogger(__name__)
+IDLE_S = 60.0
+
+
+def listen(address: str, port: int) -> socket.socket | None:
+    """Listen for probes; None when a probe server (or anybody) is there already."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    wire.prepare_tcp(listener)
+    try:
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        _LOG.info("%s:%d is taken (%s)", address, port, error)
+        return None
+    listener.listen(8)
+    return listener
+
+
+def serve(listener: socket.socket, idle_s: float = IDLE_S) -> None:
+    """Answer probes, one connection after the other, until none came for ``idle_s``."""
+    address, port = listener.getsockname()
+    listener.settimeout(idle_s)
+    with listener, wire.udp_socket(address, port) as train:
+        while True:
+            try:
+                connection, (peer, _) = listener.accept()
+            except TimeoutError:
+                return
+            with connection:
+                wire.prepare_tcp(connection)
+                try:
+                    _answer(connection, train, peer)
+                except (OSError, SplitbedError) as error:
+                    _LOG.warning("a probe from %s broke off: %s", peer, error)
+
+
+def _answer(connection: socket.socket, train: socket.socket, peer: str) -> None:
+    """Answer one connection's requests; every size is bounded before anything is sent."""
+    while (request := wire.receive_request(connection)) is not None:
+        operation, port, units = request
+        if operation == wire.PING:
+            wire.send_request(connection, wire.PING)
+        elif operation == wire.UPLOAD:
+            arrivals = wire.receive_bytes(connection, min(units, wire.MOST_BYTES))
+            wire.send_arrivals(connection, arrivals)
+        elif operation == wire.DOWNLOAD:
+            wire.send_bytes(connection, min(units, wire.MOST_BYTES))
+        elif operation == wire.TRAIN_UP:
+            wire.drain(train)
+            wire.send_request(connection, wire.READY)
+            wire.send_arrivals(connection, wire.receive_train(train, connection, peer))
+        elif operation == wire.TRAIN_DOWN:
+            wire.send_train(train, (peer, port), min(units, wire.MOST_PACKETS))
+            wire.send_request(connection, wire.END)
+        else:
+            _LOG.warning("%s asked for %r, which no probe does", peer, operation)
+            return
