@@ -1,0 +1,84 @@
+"""Talk to the resident stage of this device; prints one JSON line.
+
+::
+
+    python -I -S control.py --socket PATH ping|status|stop
+    python -I -S control.py --socket PATH [--save-output FILE] run BASE64_OF_CELL_JSON
+
+``run`` prints a Measurement (see stage_runtime/formats/row.py), whatever happens; ``stop`` returns when
+the stage has ended.  The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
+
+It is started once per cell over SSH, so it uses the standard library alone and starts in milliseconds.
+"""
+
+import argparse
+import base64
+import binascii
+import json
+import socket
+import sys
+
+# Beyond the cell's own time limit, which the stage keeps: it reports who was too slow.
+_GRACE_S = 30.0
+_SHORT_S = 10.0
+
+
+def main() -> int:
+    """Do what the arguments say."""
+    parser = argparse.ArgumentParser(prog="control.py", description="Talk to this device's resident stage.")
+    parser.add_argument("--socket", required=True, help="the stage's control socket")
+    parser.add_argument("--save-output", help="run: also write the model's output there (safetensors)")
+    parser.add_argument("operation", choices=("ping", "status", "stop", "run"))
+    parser.add_argument("cell", nargs="?", help="run: the cell's JSON in base64")
+    options = parser.parse_args()
+    if (options.operation == "run") != (options.cell is not None):
+        parser.error("run takes a cell, the other operations take none")
+    request: dict[str, object] = {"op": options.operation}
+    timeout_s = _SHORT_S
+    if options.operation == "run":
+        try:
+            cell = json.loads(base64.b64decode(options.cell, validate=True))
+            timeout_s = float(cell["timeout_s"]) + _GRACE_S
+        except (binascii.Error, ValueError, KeyError, TypeError) as exc:
+            parser.error(f"the cell is no base64 of a cell's JSON: {exc!r}")
+        request |= {"cell": cell, "save_output": options.save_output}
+    try:
+        answer = _ask(options.socket, request, timeout_s)
+    except OSError as exc:
+        answer = _no_answer(options.socket, options.operation, exc)
+        sys.stdout.write(answer + "\n")
+        return 1
+    sys.stdout.write(answer + "\n")
+    return 0
+
+
+def _ask(path: str, request: dict[str, object], timeout_s: float) -> str:
+    """Send one line, and give the line that comes back; raises OSError when none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stage:
+        stage.settimeout(timeout_s)
+        stage.connect(path)
+        stage.sendall(json.dumps(request).encode() + b"\n")
+        with stage.makefile("rb") as lines:
+            answer = lines.readline()
+            if not answer.endswith(b"\n"):
+                raise ConnectionError("the stage ended before it answered")
+            if request["op"] == "stop":
+                lines.read()  # the stage closes its end by ending
+    return answer.decode().rstrip("\n")
+
+
+def _no_answer(path: str, operation: str, exc: OSError) -> str:
+    """Give the JSON for a stage that does not answer; for ``run`` it is a Measurement."""
+    if isinstance(exc, FileNotFoundError | ConnectionRefusedError):
+        reason = f"no stage runs on this device: {path}: {exc.strerror}; the stage_service role starts it"
+    elif isinstance(exc, TimeoutError):
+        reason = f"the stage behind {path} did not answer in time"
+    else:
+        reason = f"the stage behind {path}: {exc.strerror or exc}; see its log"
+    if operation == "run":
+        return json.dumps({"status": "failed", "reason": reason})
+    return json.dumps({"error": reason})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Put a stage process together from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stage_runtime.formats.stage_config import StageConfig
+from stage_runtime.models.loading import StageLoader
+from stage_runtime.stage.computing import ComputeThread, Loader, choose_accelerator
+from stage_runtime.stage.neighbours import Neighbours
+from stage_runtime.stage.run import Workplace
+from stage_runtime.telemetry.limits import read_limits, threads_allowed
+from stage_runtime.transports.base import Transport
+
+
+def build_workplace(
+    config: StageConfig, transport: Transport, secret: bytes, loader: Loader | None = None
+) -> Workplace:
+    """Make what the runs of one process share; ``loader`` replaces the real one in tests.
+
+    Raises SplitbedError when the accelerator asked for is not there.
+    """
+    accelerator = choose_accelerator(config.accelerator)
+    threads = config.threads or threads_allowed(read_limits())
+    shards_dir = Path(config.shards_dir)
+    return Workplace(
+        device=config.device,
+        accelerator=accelerator,
+        threads=threads,
+        oversubscribed=config.oversubscribed,
+        shards_dir=shards_dir,
+        inputs_dir=Path(config.inputs_dir),
+        loader=loader or StageLoader(shards_dir, accelerator),
+        compute=ComputeThread(threads),
+        neighbours=Neighbours(transport, secret),
+    )

@@ -1,0 +1,113 @@
+"""The one thread that computes, and what it runs for a stage."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+from stage_runtime.errors import SplitbedError
+from stage_runtime.stage.plan import StagePlan
+from stage_runtime.stage.tensors import describe
+
+_log = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+
+
+class Blocks(Protocol):
+    """Loaded blocks."""
+
+    load_ms: float
+
+    def forward(self, tensor: torch.Tensor, /) -> torch.Tensor:
+        """Run the blocks on a tensor that lies on their device."""
+        ...
+
+
+class Loader(Protocol):
+    """Where blocks come from; the real one is ``stage_runtime.models.loading.StageLoader``."""
+
+    def load(self, manifest_id: str, first: int, last: int, /) -> Blocks:
+        """Load blocks ``[first, last)``."""
+        ...
+
+
+class ComputeThread:
+    """Runs jobs one after the other, always on the same thread.
+
+    OpenMP keeps a pool of worker threads per calling thread, so computing on a new thread for every cell
+    would make a new pool each time, and two cells must never compute at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        torch.set_num_threads(threads)
+        threading.Thread(target=self._work, name="compute", daemon=True).start()
+
+    def submit(self, job: Job) -> None:
+        """Run ``job`` when those before it are done; it handles its own errors."""
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            except Exception:
+                _log.exception("a job of the compute thread failed")
+            # a job may hold a whole cell's tensors: let go of them before waiting for the next
+            del job
+
+
+class Computation:
+    """A stage's blocks on their device, from host tensor to host tensor."""
+
+    def __init__(self, blocks: Blocks, device: str, plan: StagePlan) -> None:
+        self._blocks = blocks
+        self._device = torch.device(device)
+        self._plan = plan
+
+    @property
+    def load_ms(self) -> float:
+        """How long the blocks took to load."""
+        return self._blocks.load_ms
+
+    @torch.inference_mode()
+    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Compute one batch; the copies to and from a GPU are part of it, and are waited for.
+
+        Raises SplitbedError when the output is not what the manifest says.
+        """
+        mine = self._plan.mine
+        if mine.first == mine.last:
+            return tensor
+        placed = tensor.to(self._device, non_blocking=True) if self._device.type != "cpu" else tensor
+        output = self._blocks.forward(placed)
+        output = output.to("cpu").contiguous() if self._device.type != "cpu" else output.contiguous()
+        if describe(output) != self._plan.gives:
+            found, expected = describe(output), self._plan.gives
+            raise SplitbedError(
+                f"blocks [{mine.first}, {mine.last}) gave {found.dtype} {found.shape}, "
+                f"the manifest says {expected.dtype} {expected.shape}"
+            )
+        return output
+
+
+def choose_accelerator(asked: str) -> str:
+    """Give the torch device to use: ``cpu`` or ``cuda:<n>``; raises SplitbedError when it is not there."""
+    if asked == "cpu":
+        return "cpu"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda:0" if count else "cpu"
+    number = asked.removeprefix("cuda:")
+    if not asked.startswith("cuda:") or not number.isdigit():
+        raise SplitbedError(f"accelerator {asked!r} is none of auto, cpu, cuda:<n>")
+    if int(number) >= count:
+        raise SplitbedError(f"accelerator {asked} is not there: torch {torch.__version__} sees {count} GPUs")
+    return asked

@@ -1,0 +1,113 @@
+"""The first stage's part of a run: feed the inputs, time them, check what comes back."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from msgspec import structs
+from safetensors.torch import save_file
+
+from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.row import Measurement
+from stage_runtime.stage import blame
+from stage_runtime.stage.deadline import Deadline
+from stage_runtime.stage.figures import measurement
+from stage_runtime.stage.inputs import Inputs, read_inputs
+from stage_runtime.stage.pipeline import Stopped
+from stage_runtime.stage.run import Run, RunFailed, Workplace
+from stage_runtime.stage.tensors import check_output
+from stage_runtime.wire.messages import Error, Progress
+
+
+class LeaderRun(Run):
+    """A run as its first stage sees it; ``measure`` is all of it."""
+
+    def __init__(self, workplace: Workplace, cell: Cell, save_output: Path | None = None) -> None:
+        super().__init__(workplace, cell, 0, secrets.randbits(63), Deadline(cell.timeout_s))
+        self._inputs: Inputs | None = None
+        self._taken: list[int] = []
+        self._back: list[int] = []
+        self._outputs: list[torch.Tensor] = []
+        self._save_output = save_output
+
+    def measure(self) -> Measurement:
+        """Run the cell once; never raises for anything that goes wrong on the way."""
+        started, begin = datetime.now(UTC), time.perf_counter_ns()
+        try:
+            measured = self._measure()
+        except RunFailed as exc:
+            error = exc.error
+            measured = Measurement(status=error.status, reason=error.reason, failed_device=error.device)
+        finally:
+            self.clean_up()
+            self.over.set()
+        elapsed_s = (time.perf_counter_ns() - begin) / 1e9
+        return structs.replace(measured, started=started.isoformat(timespec="milliseconds"), elapsed_s=elapsed_s)
+
+    def _measure(self) -> Measurement:
+        try:
+            self.set_up()
+            self._feed()
+            figures = self.collect()
+            if self._save_output is not None:
+                save_file({"output": torch.cat(self._outputs)}, self._save_output)
+            return measurement(self.plan, self._taken, self._back, figures)
+        except RunFailed:
+            raise
+        except Stopped as exc:
+            raise RunFailed(self.failure or self.own_error("stopped")) from exc
+        except TimeoutError as exc:
+            raise RunFailed(self.fail(self.blame())) from exc
+        except Exception as exc:
+            reason = f"{type(exc).__name__}: {exc}"
+            raise RunFailed(self.fail(self.own_error(reason))) from exc
+
+    def prepare(self) -> None:
+        """Read the inputs."""
+        self._inputs = read_inputs(self._workplace.inputs_dir, self.cell.inputs_id, self.plan.takes)
+
+    def _feed(self) -> None:
+        """Keep ``window`` batches in flight until all results are back."""
+        if self._inputs is None:
+            raise RuntimeError("the inputs were not read")
+        for index in range(self.plan.total):
+            self.wait_until(self._window_open)
+            slot = self.pipeline.take_slot(self._deadline.left_s())
+            self._inputs.fill(slot, index)
+            taken = time.perf_counter_ns()
+            self._taken.append(taken)
+            self.pipeline.submit(index, slot, taken, taken)
+        self.wait_until(lambda: len(self._back) == self.plan.total)
+
+    def _window_open(self) -> bool:
+        return len(self._taken) - len(self._back) < self.cell.window
+
+    def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
+        """Note a result, and check it."""
+        wrong = check_output(output, self.plan.result)
+        if wrong is not None:
+            last = self.cell.stages[-1].device
+            self.fail(Error(device=last, reason=f"batch {index}: {wrong}", status="invalid"))
+            return
+        if self._save_output is not None and index >= self.cell.warmup:
+            self._outputs.append(output.clone())
+        with self.changed:
+            self._back.append(arrived_ns)
+            self.changed.notify_all()
+
+    def deliver(self, index: int, output: torch.Tensor) -> None:
+        """Take the result of a chain of one stage."""
+        self.hop_result(index, output, time.perf_counter_ns())
+
+    def blame(self) -> Error:
+        """Say who is to blame for the time being over."""
+        seen: dict[int, Progress] = {**self.seen, 0: self.progress()}
+        if self.phase == "finishing":
+            return blame.blame_figures(self.cell, seen)
+        if self.phase == "running":
+            return blame.blame_batch(self.cell, seen, len(self._back))
+        return blame.blame_setup(self.cell, seen)

@@ -1,0 +1,165 @@
+"""Receive, compute and send at the same time, in bounded memory.
+
+Three threads, coupled by queues.  What bounds them are tokens: a batch is received only into a free slot
+(there are at most three), and is computed only while fewer than two outputs wait to be sent or are being
+sent.  So a slow neighbour makes the others wait instead of filling the memory, and nothing can wait in
+a circle: sending waits only for the next stage to receive, which waits only for its own computing
+and sending, and results travel back on a path that is always read.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from stage_runtime.stage.computing import Computation
+from stage_runtime.stage.plan import StagePlan
+from stage_runtime.stage.tensors import empty, share_memory
+from stage_runtime.telemetry.gpu import GpuFigures, GpuSampler
+from stage_runtime.telemetry.process import ProcessorMark
+
+_OUTPUTS = 2
+
+Item = TypeVar("Item")
+
+
+class Stopped(Exception):  # noqa: N818  (a signal, not an error)
+    """The pipeline was stopped while its caller waited."""
+
+
+class Timeline:
+    """When what happened to each batch, in ``perf_counter_ns``; indices count the warm-up too."""
+
+    def __init__(self, total: int) -> None:
+        self.first_byte = [0] * total
+        self.received = [0] * total
+        self.started = [0] * total
+        self.computed = [0] * total
+        self.send_started = [0] * total
+        self.sent = [0] * total
+        self.batches_received = 0
+        self.batches_computed = 0
+        self.batches_sent = 0
+
+
+class Pipeline:
+    """One stage's part of one run.  ``on_failure`` is told what ended it, from whichever thread."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        computation: Computation,
+        *,
+        device: str,
+        send: Callable[[int, torch.Tensor], None],
+        on_failure: Callable[[BaseException, str], None],
+    ) -> None:
+        self.timeline = Timeline(plan.total)
+        self.marks: list[ProcessorMark] = []
+        self.gpu_figures: GpuFigures | None = None
+        self._plan = plan
+        self._computation = computation
+        self._send = send
+        self._on_failure = on_failure
+        self._gpu = GpuSampler(device)
+        self._free: queue.SimpleQueue[torch.Tensor | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, torch.Tensor] | None] = queue.SimpleQueue()
+        self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[int, torch.Tensor, torch.Tensor | None] | None] = queue.SimpleQueue()
+        self._sender = threading.Thread(target=self._guard, args=(self._send_all, "sending"), name="send")
+        for _ in range(plan.slots):
+            self._free.put(empty(plan.takes, pinned=device.startswith("cuda")))
+        for _ in range(_OUTPUTS):
+            self._permits.put(True)  # noqa: FBT003  (a token)
+
+    def start(self) -> None:
+        """Begin to send; the compute thread is given ``compute_all`` by the caller."""
+        self._sender.start()
+
+    def stop(self) -> None:
+        """Make every thread leave at its next wait; harmless when they have left."""
+        self._free.put(None)
+        self._inbox.put(None)
+        self._permits.put(None)
+        self._outbox.put(None)
+
+    def join_sender(self, timeout_s: float) -> None:
+        """Wait for the sending thread to leave."""
+        if self._sender.ident is not None:
+            self._sender.join(timeout_s)
+
+    def take_slot(self, timeout_s: float) -> torch.Tensor:
+        """Wait for memory to receive a batch into; raises Stopped, or TimeoutError."""
+        try:
+            return _take(self._free, timeout_s)
+        except queue.Empty as exc:
+            raise TimeoutError(f"no input was computed in {timeout_s:.1f} s") from exc
+
+    def submit(self, index: int, slot: torch.Tensor, first_byte_ns: int, received_ns: int) -> None:
+        """Hand a received batch over to be computed."""
+        self.timeline.first_byte[index] = first_byte_ns
+        self.timeline.received[index] = received_ns
+        self.timeline.batches_received = index + 1
+        if index == 0 and self._plan.cell.warmup == 0:
+            self._begin_interval()
+        self._inbox.put((index, slot))
+
+    def compute_all(self) -> None:
+        """Compute every batch of the run; a job for the compute thread."""
+        self._guard(self._compute_all, "computing")
+
+    def _guard(self, work: Callable[[], None], doing: str) -> None:
+        try:
+            work()
+        except Stopped:
+            return
+        except BaseException as exc:  # noqa: BLE001  (whatever ends a thread ends the run, with its reason)
+            self._on_failure(exc, doing)
+
+    def _compute_all(self) -> None:
+        times = self.timeline
+        for _ in range(self._plan.total):
+            index, slot = _take(self._inbox)
+            _take(self._permits)
+            times.started[index] = time.perf_counter_ns()
+            output = self._computation(slot)
+            times.computed[index] = time.perf_counter_ns()
+            times.batches_computed = index + 1
+            if share_memory(slot, output):
+                self._outbox.put((index, output, slot))
+            else:
+                self._free.put(slot)
+                self._outbox.put((index, output, None))
+
+    def _send_all(self) -> None:
+        times = self.timeline
+        for _ in range(self._plan.total):
+            index, output, slot = _take(self._outbox)
+            times.send_started[index] = time.perf_counter_ns()
+            self._send(index, output)
+            times.sent[index] = time.perf_counter_ns()
+            times.batches_sent = index + 1
+            self._permits.put(True)  # noqa: FBT003  (a token)
+            if slot is not None:
+                self._free.put(slot)
+            if index == self._plan.cell.warmup - 1:
+                self._begin_interval()
+        self.marks.append(ProcessorMark.now())
+        self.gpu_figures = self._gpu.stop()
+
+    def _begin_interval(self) -> None:
+        self.marks.append(ProcessorMark.now())
+        self._gpu.start()
+
+
+def _take(source: queue.SimpleQueue[Item | None], timeout_s: float | None = None) -> Item:
+    item = source.get(timeout=timeout_s)
+    if item is None:
+        source.put(None)  # whoever else waits here must leave too
+        raise Stopped
+    return item

@@ -1,0 +1,1 @@
+"""What a stage says about the machine under it: limits, processor and memory use, the GPU."""

@@ -1,0 +1,71 @@
+"""The transport interface: connected streams of bytes, and how they come about.
+
+A stream moves bytes in both directions at once: one thread may send while another receives, but
+two threads never send (or receive) at the same time.  Every blocking call has a timeout.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+
+class Stream(abc.ABC):
+    """A connected, ordered, reliable stream of bytes."""
+
+    @property
+    @abc.abstractmethod
+    def peer(self) -> str:
+        """Who is at the other end, as messages name it (``address:port``)."""
+
+    @abc.abstractmethod
+    def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
+        """Send all of the buffers (contiguous, of bytes), one after the other, without copying them.
+
+        Raises TransportTimeout when not all of it was taken in time, TransportError when the stream
+        is broken or was aborted.  After either, the stream is good for nothing but ``close``.
+        """
+
+    @abc.abstractmethod
+    def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
+        """Fill all of ``buffer``.
+
+        Raises TransportTimeout when it was not full in time, TransportError when the stream ended
+        or was aborted first.  After either, the stream is good for nothing but ``close``.
+        """
+
+    @abc.abstractmethod
+    def is_quiet(self) -> bool:
+        """Say whether the stream is open and nothing waits to be received (an end of stream is something)."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """End both directions, and wake whoever is blocked in ``send`` or ``receive_into``; never blocks."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free the stream.  Call it when no thread is inside ``send`` or ``receive_into``."""
+
+
+class Listener(abc.ABC):
+    """Where neighbours connect to."""
+
+    @abc.abstractmethod
+    def accept(self, timeout_s: float) -> Stream | None:
+        """Wait for the next stream; None when none came in time, TransportError once closed."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Accept no more; a blocked ``accept`` returns within its timeout."""
+
+
+class Transport(abc.ABC):
+    """Makes streams."""
+
+    @abc.abstractmethod
+    def listen(self, address: str, port: int) -> Listener:
+        """Listen there; raises TransportError naming the address when it cannot be had."""
+
+    @abc.abstractmethod
+    def connect(self, address: str, port: int, timeout_s: float) -> Stream:
+        """Connect to a listener; raises TransportTimeout or TransportError naming the address."""

@@ -1,0 +1,199 @@
+"""TCP streams whose timeouts the kernel keeps.
+
+The sockets are blocking ones with SO_RCVTIMEO and SO_SNDTIMEO, not Python's own timeouts: those
+make a socket non-blocking and would cost a poll and a return to the interpreter for every
+segment that arrives.  With MSG_WAITALL a whole activation is one system call, during which the thread
+holds no interpreter lock, so receiving does not get into the way of computing.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+import time
+from collections.abc import Sequence
+
+from stage_runtime.errors import TransportError, TransportTimeout
+from stage_runtime.transports.base import Listener, Stream, Transport
+
+_TIMEVAL = struct.Struct("@ll")
+# A peer that vanished (no power, no cable) leaves no end of stream: give up on it after this long.
+_SILENT_PEER_S = 30
+_KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 10, 5, 4
+_BACKLOG = 16
+
+
+def _configure(connection: socket.socket) -> None:
+    """Send small frames at once, and notice a peer that is gone."""
+    connection.setblocking(True)  # noqa: FBT003  (the standard library's own signature)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_COUNT)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_PEER_S * 1000)
+
+
+def _timeval(seconds: float) -> bytes:
+    """Pack a timeout for the kernel, which takes 0 as "for ever": never less than a millisecond."""
+    microseconds = max(1000, int(seconds * 1e6))
+    return _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
+
+
+class TcpStream(Stream):
+    """One TCP connection."""
+
+    def __init__(self, connection: socket.socket, peer: str) -> None:
+        _configure(connection)
+        self._socket = connection
+        self._peer = peer
+
+    @property
+    def peer(self) -> str:
+        """The other end as ``address:port``."""
+        return self._peer
+
+    def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
+        """Send all of the buffers; see the interface."""
+        pending = [buffer for buffer in buffers if buffer.nbytes]
+        total = left = sum(buffer.nbytes for buffer in pending)
+        end = time.monotonic() + timeout_s
+        while pending:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                raise self._timeout("took", total - left, total, timeout_s)
+            self._set_timeout(socket.SO_SNDTIMEO, remaining)
+            try:
+                sent = self._socket.sendmsg(pending)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise self._broken("sending", exc) from exc
+            left -= sent
+            pending = _without_first(pending, sent)
+
+    def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
+        """Fill all of ``buffer``; see the interface."""
+        total, filled = buffer.nbytes, 0
+        end = time.monotonic() + timeout_s
+        while filled < total:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                raise self._timeout("sent", filled, total, timeout_s)
+            self._set_timeout(socket.SO_RCVTIMEO, remaining)
+            try:
+                count = self._socket.recv_into(buffer[filled:], 0, socket.MSG_WAITALL)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise self._broken("receiving", exc) from exc
+            if count == 0:
+                raise TransportError(f"{self._peer} closed the connection")
+            filled += count
+
+    def is_quiet(self) -> bool:
+        """Say whether nothing, not even an end of stream, waits to be received."""
+        poll = select.poll()
+        try:
+            poll.register(self._socket, select.POLLIN | select.POLLRDHUP)
+        except (OSError, ValueError):
+            return False
+        return not poll.poll(0)
+
+    def abort(self) -> None:
+        """Shut both directions down."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the peer was faster
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _set_timeout(self, option: int, seconds: float) -> None:
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, option, _timeval(seconds))
+        except OSError as exc:
+            raise self._broken("using", exc) from exc
+
+    def _broken(self, doing: str, exc: OSError) -> TransportError:
+        if exc.errno == errno.ETIMEDOUT:
+            return TransportTimeout(f"{self._peer} answers no more; is it up, is the link?")
+        return TransportError(f"{doing} failed: the connection with {self._peer} is broken ({exc.strerror})")
+
+    def _timeout(self, verb: str, done: int, total: int, timeout_s: float) -> TransportTimeout:
+        return TransportTimeout(f"{self._peer} {verb} {done} of {total} bytes in {timeout_s:.1f} s")
+
+
+def _without_first(buffers: list[memoryview], count: int) -> list[memoryview]:
+    """Drop the first ``count`` bytes of the buffers."""
+    for position, buffer in enumerate(buffers):
+        if count < buffer.nbytes:
+            return [buffer[count:], *buffers[position + 1 :]]
+        count -= buffer.nbytes
+    return []
+
+
+class TcpListener(Listener):
+    """A listening socket."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._socket = listening
+
+    @property
+    def port(self) -> int:
+        """The port in use (of interest when 0 was asked for)."""
+        number: int = self._socket.getsockname()[1]
+        return number
+
+    def accept(self, timeout_s: float) -> Stream | None:
+        """Wait for the next connection."""
+        self._socket.settimeout(timeout_s)
+        try:
+            connection, address = self._socket.accept()
+        except (TimeoutError, ConnectionAbortedError):
+            return None
+        except OSError as exc:
+            raise TransportError(f"cannot accept connections: {exc.strerror}") from exc
+        return TcpStream(connection, f"{address[0]}:{address[1]}")
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+class TcpTransport(Transport):
+    """TCP from and to one address of this device."""
+
+    def __init__(self, local_address: str | None = None) -> None:
+        self._local_address = local_address
+
+    def listen(self, address: str, port: int) -> TcpListener:
+        """Listen on one address only (never on all of them)."""
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+            listening = socket.socket(family, kind, protocol)
+        except OSError as exc:
+            raise TransportError(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(place)
+            listening.listen(_BACKLOG)
+        except OSError as exc:
+            listening.close()
+            raise TransportError(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
+        return TcpListener(listening)
+
+    def connect(self, address: str, port: int, timeout_s: float) -> TcpStream:
+        """Connect from this device's data address, so that the traffic takes the data interface."""
+        source = (self._local_address, 0) if self._local_address else None
+        try:
+            connection = socket.create_connection((address, port), timeout_s, source)
+        except TimeoutError as exc:
+            raise TransportTimeout(f"{address}:{port} did not answer in {timeout_s:.1f} s") from exc
+        except OSError as exc:
+            raise TransportError(f"cannot connect to {address}:{port}: {exc.strerror}") from exc
+        return TcpStream(connection, f"{address}:{port}")

@@ -1,0 +1,105 @@
+"""Frames over a stream: many threads may send, one receives."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from stage_runtime.errors import FormatError, TransportTimeout
+from stage_runtime.transports.base import Stream
+from stage_runtime.wire.frames import (
+    HEADER_BYTES,
+    Header,
+    Kind,
+    TensorHeader,
+    pack_descriptors,
+    pack_header,
+    unpack_descriptors,
+    unpack_header,
+)
+
+# The rest of a frame whose header came follows at once; a payload has the caller's own timeout.
+_BODY_TIMEOUT_S = 60.0
+
+
+class Channel:
+    """A stream that carries frames.
+
+    After any error the channel is broken: ``abort`` it, and ``close`` it once no thread uses it.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._sending = threading.Lock()
+        self._header = bytearray(HEADER_BYTES)
+
+    @property
+    def peer(self) -> str:
+        """The other end, as messages name it."""
+        return self._stream.peer
+
+    def send_message(self, kind: Kind, run: int, index: int, body: bytes, timeout_s: float) -> None:
+        """Send a frame without tensors."""
+        header = pack_header(Header(kind, 0, run, index, len(body), 0))
+        self._send([memoryview(header), memoryview(body)], timeout_s)
+
+    def send_tensors(
+        self,
+        kind: Kind,
+        run: int,
+        index: int,
+        tensors: Sequence[tuple[TensorHeader, memoryview]],
+        timeout_s: float,
+    ) -> int:
+        """Send tensors straight from their memory; return the bytes of the whole frame."""
+        body = pack_descriptors(header for header, _ in tensors)
+        payload = sum(data.nbytes for _, data in tensors)
+        header = pack_header(Header(kind, len(tensors), run, index, len(body), payload))
+        self._send([memoryview(header), memoryview(body), *(data for _, data in tensors)], timeout_s)
+        return len(header) + len(body) + payload
+
+    def _send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        if not self._sending.acquire(timeout=max(0.0, timeout_s)):
+            raise TransportTimeout(f"{self.peer} was still taking another frame after {timeout_s:.1f} s")
+        try:
+            self._stream.send(buffers, end - time.monotonic())
+        finally:
+            self._sending.release()
+
+    def receive_header(self, timeout_s: float) -> Header:
+        """Wait for the next frame's header."""
+        self._stream.receive_into(memoryview(self._header), timeout_s)
+        return unpack_header(self._header)
+
+    def receive_body(self, header: Header) -> bytes:
+        """Receive the body: the JSON of a frame without tensors, else its descriptors."""
+        body = bytearray(header.body_bytes)
+        if body:
+            self._stream.receive_into(memoryview(body), _BODY_TIMEOUT_S)
+        return bytes(body)
+
+    def receive_descriptors(self, header: Header) -> tuple[TensorHeader, ...]:
+        """Receive and check the descriptors of a frame with tensors."""
+        descriptors = unpack_descriptors(self.receive_body(header), header.tensors)
+        total = sum(descriptor.payload_bytes for descriptor in descriptors)
+        if total != header.payload_bytes:
+            raise FormatError(f"{self.peer}: tensors of {total} bytes, a payload of {header.payload_bytes}")
+        return descriptors
+
+    def receive_payload(self, buffer: memoryview, timeout_s: float) -> None:
+        """Receive the next tensor's bytes into ``buffer``."""
+        self._stream.receive_into(buffer, timeout_s)
+
+    def is_quiet(self) -> bool:
+        """Say whether the channel is open and no frame waits."""
+        return self._stream.is_quiet()
+
+    def abort(self) -> None:
+        """End both directions and wake the threads that use the channel."""
+        self._stream.abort()
+
+    def close(self) -> None:
+        """Free the channel; no thread may be using it."""
+        self._stream.close()
