@@ -4,9 +4,9 @@
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# plays on this machine print their tables in colour only where somebody looks
 PYTEST_ARGS ?=
-DEMO_NETWORKS ?= lan,wifi,paper_200ms_5mbit
+# One image a batch, as a camera gives it, and one chain: the demo is to be over in minutes.
+DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e batch=1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -18,7 +18,7 @@ setup-dev: ## the same, with what tests and linters need
 	@scripts/setup.sh dev
 
 demo: setup ## the main job: sweep MobileNetV2 over virtual devices and three networks
-	ansible-playbook sweep.yml -e model=mobilenet_v2 -e networks=$(DEMO_NETWORKS)
+	ansible-playbook sweep.yml -e model=mobilenet_v2 $(DEMO_OPTIONS) -e report=false
 	python -m analysis.front
 
 test: setup-dev ## everything a change must pass: lint, then all tests
