@@ -40,7 +40,8 @@ class Breakdown:
 
 def break_down(runs: pd.DataFrame, points: Sequence[Point]) -> list[Breakdown]:
     """Return one breakdown per point whose window 1 runs carry stage figures."""
-    good = runs[(runs["status"] == "ok") & (runs["window"] == 1)]
+    usable = (runs["status"] == "ok") & (runs["window"] == 1)
+    good = runs.loc[usable, [*Condition._fields, "split", "stages", "hops"]]
     groups = good.groupby([*Condition._fields, "split"], sort=False)
     found = []
     for point in points:

@@ -13,7 +13,7 @@ from analysis.conclusion import Conclusion, conclude
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
 from analysis.fronts import Front, find_fronts
-from analysis.journal import read_journals
+from analysis.journal import Journal
 from analysis.provenance import Provenance, read_provenance
 from analysis.studies import Study, find_studies
 from analysis.summary import summarise
@@ -38,15 +38,16 @@ class Analysis:
 
 def analyse(
     campaigns: Sequence[Campaign],
+    journal: Journal,
     select: dict[str, list[str]] | None = None,
     hypervolume_latency_ms: float | None = None,
 ) -> Analysis:
-    """Read the campaigns and compute their fronts.
+    """Compute the fronts of the campaigns, whose runs are ``journal``.
 
     ``select`` keeps the runs whose column (see :data:`FILTERS`) has one of the values.  Raises
     :class:`AnalysisError` when nothing is left, or no run of it ended ok.
     """
-    runs = _select(runs_frame(read_journals(campaigns)), select or {})
+    runs = _select(runs_frame(journal), select or {})
     fronts = find_fronts(summarise(runs), hypervolume_latency_ms)
     if not fronts:
         raise AnalysisError(_nothing(runs, campaigns))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
-from analysis.fronts import Comparison, Front, Verdict, best
+from analysis.fronts import Comparison, Front, best
 from analysis.summary import Point
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
+Worth = Literal["both", "latency", "throughput", "unclear", "no"]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Conclusion:
-    """One condition's answer; ``worth`` says whether splitting beats the unsplit model at all."""
+    """One condition's answer; ``worth`` says in what splitting beats the unsplit model, if at all."""
 
     front: Front
     least_latency: Point
@@ -21,17 +25,14 @@ class Conclusion:
     knee: Point | None
     latency_gain: Comparison | None
     throughput_gain: Comparison | None
-    worth: Verdict | None
+    worth: Worth | None
     sentence: str
 
 
 def conclude(front: Front) -> Conclusion:
     """Draw the conclusion from one front."""
     gains = [gain for gain in (front.latency_gain, front.throughput_gain) if gain is not None]
-    verdicts = {gain.verdict for gain in gains}
-    worth: Verdict | None = None
-    if gains:
-        worth = "yes" if "yes" in verdicts else "unclear" if "unclear" in verdicts else "no"
+    worth = _worth(gains)
     return Conclusion(
         front=front,
         least_latency=best("latency", front.points),
@@ -44,18 +45,26 @@ def conclude(front: Front) -> Conclusion:
     )
 
 
-def _sentence(worth: Verdict | None, gains: Sequence[Comparison]) -> str:
+def _worth(gains: Sequence[Comparison]) -> Worth | None:
+    if not gains:
+        return None
+    won = [gain.objective for gain in gains if gain.verdict == "yes"]
+    if won:
+        return "both" if len(won) > 1 else won[0]
+    return "unclear" if any(gain.verdict == "unclear" for gain in gains) else "no"
+
+
+def _sentence(worth: Worth | None, gains: Sequence[Comparison]) -> str:
     if worth is None:
         return "Nothing to compare: the campaign lacks the unsplit model or any split here."
-    return (
-        {
-            "yes": "Splitting beats the unsplit model: ",
-            "no": "Splitting does not pay here: ",
-            "unclear": "No clear gain from splitting: ",
-        }[worth]
-        + "; ".join(_clause(gain) for gain in gains)
-        + "."
-    )
+    opening = {
+        "both": "Splitting beats the unsplit model in both: ",
+        "latency": "Splitting beats the unsplit model in latency only: ",
+        "throughput": "Splitting beats the unsplit model in throughput only: ",
+        "unclear": "No clear gain from splitting: ",
+        "no": "Splitting does not pay here: ",
+    }[worth]
+    return opening + "; ".join(_clause(gain) for gain in gains) + "."
 
 
 def _clause(gain: Comparison) -> str:

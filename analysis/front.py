@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ import argcomplete
 
 from analysis.campaigns import Campaign, find_campaigns, list_campaigns
 from analysis.errors import AnalysisError
+from analysis.figures.draw import Painters
+from analysis.journal import read_journals
 from stage_runtime.errors import SplitbedError
 
 if TYPE_CHECKING:
@@ -111,22 +114,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # after the arguments are known to be good: pandas, matplotlib and seaborn take seconds to import
-    from analysis.compute import FILTERS, analyse  # noqa: PLC0415
-    from analysis.tables import write_tables  # noqa: PLC0415
-
     campaigns = find_campaigns(options.campaigns, options.results)
-    select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
-    analysis = analyse(campaigns, select, options.hypervolume_latency)
+    journal = read_journals(campaigns)
     folder = options.out or _default_folder(campaigns)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    # only now, with something to show: numpy, pandas, matplotlib and seaborn take seconds to import
+    with contextlib.ExitStack() as stack:
+        painters = None if options.no_report else stack.enter_context(Painters())
+        from analysis.compute import FILTERS, analyse  # noqa: PLC0415
+
+        select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
+        analysis = analyse(campaigns, journal, select, options.hypervolume_latency)
+        try:
+            _write(analysis, folder, painters, ("svg", "png") if options.format == "both" else (options.format,))
+        except OSError as exc:
+            why = exc.strerror or exc
+            raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc
+    _print(analysis, folder, every=options.every, report=painters is not None)
+
+
+def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats: Sequence[str]) -> None:
+    from analysis.report.build import build_report  # noqa: PLC0415 - see _run
+    from analysis.tables import write_tables  # noqa: PLC0415 - see _run
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if painters is None:
         write_tables(analysis, folder)
-        if not options.no_report:
-            _write_report(analysis, folder, options.format)
-    except OSError as exc:
-        raise AnalysisError(f"cannot write to {folder}: {exc.strerror or exc}; give another folder with --out") from exc
-    _print(analysis, folder, every=options.every, report=not options.no_report)
+        return
+    drawing = painters.begin(analysis.studies, formats)
+    write_tables(analysis, folder)
+    pictures = painters.finish(drawing, folder)
+    (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
 
 
 def _default_folder(campaigns: Sequence[Campaign]) -> Path:
@@ -135,15 +152,6 @@ def _default_folder(campaigns: Sequence[Campaign]) -> Path:
         return first / "report"
     names = "\n".join(sorted(campaign.name for campaign in campaigns))
     return first.resolve().parent / f"merged-{hashlib.sha256(names.encode()).hexdigest()[:8]}" / "report"
-
-
-def _write_report(analysis: Analysis, folder: Path, kind: str) -> None:
-    from analysis.figures.draw import draw_all  # noqa: PLC0415 - see _run
-    from analysis.report.build import build_report  # noqa: PLC0415 - see _run
-
-    formats = ("svg", "png") if kind == "both" else (kind,)
-    pictures = draw_all(analysis.studies, folder, formats)
-    (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
 
 
 def _print(analysis: Analysis, folder: Path, *, every: bool, report: bool) -> None:
@@ -157,7 +165,8 @@ def _print(analysis: Analysis, folder: Path, *, every: bool, report: bool) -> No
     for study in analysis.studies:
         own = [item for item in analysis.conclusions if item.front in study.fronts]
         console.print(conclusion_table(study, own))
-        console.print(front_table(study, every=every))
+        for front in study.fronts:
+            console.print(front_table(front, every=every))
     for text in analysis.cautions:
         console.print(f"warning: {text}", style="yellow", markup=False)
     if len(analysis.failed):

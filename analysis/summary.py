@@ -32,6 +32,10 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 REFERENCE_PREFIX = "only:"
 
+_MEASURED = (
+    "split", "cut", "devices", "window", "latency_ms", "response_ms", "throughput_ips", "batch_latency_ms",
+)  # fmt: skip
+
 Basis = Literal["repeats", "batches", "none"]
 
 
@@ -146,7 +150,8 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     by their cut.  A split without a window 1 run has no latency and gives no point; see
     :func:`splits_without_latency`.
     """
-    good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
+    usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
+    good = runs.loc[usable, [*Condition._fields, *_MEASURED]]
     points = []
     for key, group in good.groupby([*Condition._fields, "split"], sort=False):
         condition, split = Condition._make(key[:-1]), key[-1]

@@ -21,7 +21,8 @@ from analysis.summary import Estimate, Point
 
 _NESTED = ("stages", "hops", "link", "batch_latency_ms", "batch_response_ms", "warmup_response_ms")
 DASH = "\N{EN DASH}"
-_VERDICT_STYLE = {"yes": "bold green", "no": "bold red", "unclear": "yellow"}
+_WORTH_STYLE = {"both": "bold green", "latency": "green", "throughput": "green", "no": "bold red", "unclear": "yellow"}
+WORTH_TEXT = {"both": "in both", "latency": "in latency", "throughput": "in throughput"}
 
 
 def points_frame(fronts: Sequence[Front]) -> pd.DataFrame:
@@ -140,51 +141,63 @@ def roles(front: Front, point: Point) -> list[str]:
 
 def conclusion_table(study: Study, conclusions: Sequence[Conclusion]) -> Table:
     """Return the answer for one study: a line per network."""
-    table = Table(title=study.title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("network", "least latency", "most throughput", "knee", "splitting beats unsplit?"):
-        table.add_column(heading)
+    table = _table(study.title, ("network", "least latency", "most throughput", "knee", "splitting beats unsplit?"))
+    table.add_column("latency", justify="right")
+    table.add_column("throughput", justify="right")
     for item in conclusions:
         table.add_row(
             item.front.condition.network,
             f"{item.least_latency.split}  {number(item.least_latency.latency.value)} ms",
             f"{item.most_throughput.split}  {number(item.most_throughput.throughput.value)} img/s",
             "none" if item.knee is None else item.knee.split,
-            _verdict_text(item),
+            _worth_text(item),
+            _factor(item.latency_gain),
+            _factor(item.throughput_gain),
         )
     return table
 
 
-def _verdict_text(item: Conclusion) -> Text:
-    if item.worth is None:
-        return Text("nothing to compare", style="dim")
-    gains = [gain for gain in (item.latency_gain, item.throughput_gain) if gain is not None]
-    figures = ", ".join(f"{gain.objective} {gain.factor:.2f}{TIMES}" for gain in gains)
-    return Text.assemble((item.worth, _VERDICT_STYLE[item.worth]), f"  {figures}")
-
-
-def front_table(study: Study, *, every: bool = False) -> Table:
-    """Return a study's fronts, a section per network; ``every`` adds the dominated splits."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="fronts", title_style="bold", title_justify="left")
-    table.add_column("network")
-    table.add_column("split")
+def front_table(front: Front, *, every: bool = False) -> Table:
+    """Return one front: its points by latency and the references; ``every`` adds the dominated splits."""
+    table = _table(f"front: {front.condition.network}", ("split",))
     for heading in ("latency ms", "95 %", "images/s", "95 %", "on front"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
-    for front in study.fronts:
-        for index, (point, on_front, probability) in enumerate(_lines(front, every=every)):
-            table.add_row(
-                front.condition.network if index == 0 else "",
-                point.split,
-                number(point.latency.value),
-                interval(point.latency),
-                number(point.throughput.value),
-                interval(point.throughput),
-                DASH if math.isnan(probability) else f"{probability:.0%}",
-                ", ".join(roles(front, point)),
-                style="" if on_front else "dim",
-            )
-        table.add_section()
+    for point, on_front, probability in _lines(front, every=every):
+        table.add_row(
+            point.split,
+            number(point.latency.value),
+            interval(point.latency),
+            number(point.throughput.value),
+            interval(point.throughput),
+            _share(on_front=on_front, probability=probability),
+            ", ".join(roles(front, point)),
+            style="" if on_front else "dim",
+        )
     return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in columns:
+        table.add_column(heading)
+    return table
+
+
+def _worth_text(item: Conclusion) -> Text:
+    if item.worth is None:
+        return Text("nothing to compare", style="dim")
+    return Text(WORTH_TEXT.get(item.worth, item.worth), style=_WORTH_STYLE[item.worth])
+
+
+def _factor(gain: Comparison | None) -> str:
+    return DASH if gain is None else f"{gain.factor:.2f}{TIMES}"
+
+
+def _share(*, on_front: bool, probability: float) -> str:
+    if math.isnan(probability):
+        return "yes" if on_front else "no"
+    return f"{probability:.0%}"
 
 
 def _lines(front: Front, *, every: bool) -> Iterator[tuple[Point, bool, float]]:

@@ -46,24 +46,23 @@ def _colour(segment: Segment, devices: Sequence[str]) -> str:
 
 def _draw_panel(axes: Axes, breakdowns: Sequence[Breakdown], study: Study) -> None:
     rows = {split: row for row, split in enumerate(study.splits)}
+    bars: dict[tuple[str, bool], list[tuple[int, float, float]]] = {}
     for item in breakdowns:
         start = 0.0
         for segment in item.segments:
-            axes.barh(
-                rows[item.split],
-                segment.ms,
-                left=start,
-                height=0.74,
-                color=_colour(segment, study.devices),
-                edgecolor="white",
-                linewidth=0.4,
-                hatch="////" if segment.kind == "link" else None,
-            )
+            look = (_colour(segment, study.devices), segment.kind == "link")
+            bars.setdefault(look, []).append((rows[item.split], start, segment.ms))
             start += segment.ms
-        axes.plot([item.latency_ms] * 2, [rows[item.split] - 0.42, rows[item.split] + 0.42], color=style.INK, lw=1.3)
+    for (colour, is_link), places in bars.items():  # one call for all bars alike: a call each costs seconds
+        row, left, width = zip(*places, strict=True)
+        hatch = "////" if is_link else None
+        axes.barh(row, width, left=left, height=0.74, color=colour, edgecolor="white", linewidth=0.4, hatch=hatch)
+    own = [rows[item.split] for item in breakdowns]
+    measured = [item.latency_ms for item in breakdowns]
+    axes.vlines(measured, [row - 0.42 for row in own], [row + 0.42 for row in own], color=style.INK, lw=1.3, zorder=3)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, max((item.latency_ms for item in breakdowns), default=1.0) * 1.06)
+    axes.set_xlim(0, max(measured, default=1.0) * 1.06)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(style.plain_number))
     axes.set_xlabel("ms per batch")

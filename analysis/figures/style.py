@@ -43,6 +43,7 @@ RC: Final[Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.titleweight": "bold",
+    "axes.titley": 1.0,  # a set place: looking for one measures every tick label of every panel twice
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.spines.top": False,

@@ -12,7 +12,7 @@ from analysis.conclusion import TIMES, Conclusion
 from analysis.figures.picture import Picture
 from analysis.networks import links_frame
 from analysis.studies import Study
-from analysis.tables import interval, number, roles
+from analysis.tables import WORTH_TEXT, interval, number, roles
 
 
 def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) -> str:
@@ -73,6 +73,7 @@ def _conclusion(item: Conclusion) -> dict[str, Any]:
         "most_throughput": item.most_throughput,
         "knee": item.knee,
         "worth": item.worth,
+        "worth_text": None if item.worth is None else WORTH_TEXT.get(item.worth, item.worth),
         "sentence": item.sentence,
     }
 
