@@ -85,21 +85,22 @@ def sweep(
     if options.dry_run:
         dry_run(options, testbed, folder, screen)
         return EXIT_OK
-    with Campaign(folder) as campaign, Journal(campaign.journal_path) as journal:
+    with Campaign(folder) as campaign:
         prepared = plan(options, testbed, campaign.journal_path, screen)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
-        work = _Sweep(
-            options,
-            testbed,
-            screen,
-            control,
-            campaign=campaign,
-            journal=journal,
-            prepared=prepared,
-            variables=variables,
-        )
-        return work.run()
+        with Journal(campaign.journal_path) as journal:
+            work = _Sweep(
+                options,
+                testbed,
+                screen,
+                control,
+                campaign=campaign,
+                journal=journal,
+                prepared=prepared,
+                variables=variables,
+            )
+            return work.run()
 
 
 def _write_campaign(

@@ -56,7 +56,11 @@ def reason_of(result: Result) -> str:
 
 
 class _Listener:
-    """Sort ansible-runner's events into results, failures and hosts that did not answer."""
+    """Sort ansible-runner's events into results, failures and hosts that did not answer.
+
+    A failure that a ``rescue`` or ``ignore_errors`` caught looks like any other until the play's
+    own count at its end, so that count decides.
+    """
 
     def __init__(self, on_result: Callable[[str, str, Result], None]) -> None:
         self._on_result = on_result
@@ -69,11 +73,13 @@ class _Listener:
         kind, host, result = event.get("event"), data.get("host", ""), data.get("res") or {}
         if kind == "runner_on_unreachable":
             self.unreachable[host] = reason_of(result)
-        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
-            if "results" not in result or host not in self.failed:
-                self.failed.setdefault(host, f"{data.get('task', '?')}: {reason_of(result)}")
-        elif kind == "runner_item_on_failed" and not data.get("ignore_errors"):
-            self.failed[host] = f"{data.get('task', '?')}: {reason_of(result)}"
+        elif kind == "runner_on_failed" and data.get("ignore_errors"):
+            self.failed.pop(host, None)  # its items did not say that they are ignored
+        elif kind in {"runner_on_failed", "runner_item_on_failed"}:
+            self.failed.setdefault(host, f"{data.get('task', '?')}: {reason_of(result)}")
+        elif kind == "playbook_on_stats":
+            self.failed = {host: reason for host, reason in self.failed.items() if host in data["failures"]}
+            self.unreachable = {host: reason for host, reason in self.unreachable.items() if host in data["dark"]}
         if kind in {"runner_on_ok", "runner_item_on_ok"} and self.error is None:
             try:
                 self._on_result(host, data.get("task", ""), result)
@@ -94,7 +100,7 @@ def _environment() -> dict[str, str]:
 
 
 def run_play(
-    playbook: str,
+    playbook: str | Path,
     *,
     inventory: str,
     work: Path,
@@ -103,20 +109,21 @@ def run_play(
     on_result: Callable[[str, str, Result], None] = lambda _host, _task, _result: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> PlayResult:
-    """Run ``playbooks/<playbook>.yml`` and say how it ended.
+    """Run ``playbooks/<playbook>.yml``, or the file that a Path names, and say how it ended.
 
     `on_result` gets (host, task, result) of every task or loop item that went well, as it ends;
     what it raises ends the play and is raised here.  The play's output is kept in `work` when
     the play did not go well, and removed otherwise.
     """
     listener = _Listener(on_result)
-    ident = f"{playbook}-{uuid.uuid4().hex[:8]}"
+    path = playbook if isinstance(playbook, Path) else CHECKOUT / "playbooks" / f"{playbook}.yml"
+    ident = f"{path.stem}-{uuid.uuid4().hex[:8]}"
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     runner = ansible_runner.run(
         private_data_dir=str(work),
         project_dir=str(CHECKOUT),
-        playbook=str(CHECKOUT / "playbooks" / f"{playbook}.yml"),
+        playbook=str(path.resolve()),
         inventory=inventory,
         ident=ident,
         limit=limit,
@@ -127,7 +134,7 @@ def run_play(
         cancel_callback=lambda: listener.error is not None or cancelled(),
         quiet=True,
         suppress_env_files=True,
-        fact_cache=str(work / ident / "fact_cache"),
+        fact_cache=str(work / "artifacts" / ident / "fact_cache"),
     )
     log = work / f"{ident}.log"
     result = PlayResult(status=runner.status, log=log, failed=listener.failed, unreachable=listener.unreachable)
@@ -135,7 +142,7 @@ def run_play(
     if listener.error is not None:
         raise listener.error
     if not result.ok and not result.reasons and not cancelled():
-        raise PlayError(f"play `{playbook}` ended as {runner.status} (rc {runner.rc}); its output: {log}")
+        raise PlayError(f"play `{path.stem}` ended as {runner.status} (rc {runner.rc}); its output: {log}")
     return result
 
 
