@@ -14,6 +14,9 @@ from typing import Any
 
 from .spec import VirtualDeviceError
 
+# Tells its pid, and lets go of the pipe it told it through.
+DETACH = 'echo $$; log=$1; cd "$2" || exit 1; shift 2; exec "$@" < /dev/null >> "$log" 2>&1'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -58,7 +61,7 @@ class Launch:
     argv: tuple[str, ...]
     log: Path
     record: Path | None = None
-    folder: Path | None = None
+    folder: Path = Path("/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,18 +215,11 @@ def _give_away(paths: Iterable[Path], owner_like: Path | None) -> None:
 
 
 def _launch(step: Launch) -> None:
-    program = shutil.which(step.argv[0])
-    if program is None:
+    """Start the process as nobody's child, so that its end is noticed whoever started it."""
+    if shutil.which(step.argv[0]) is None:
         message = f"the program {step.argv[0]} is not installed"
         raise VirtualDeviceError(message)
-    with step.log.open("ab") as log:
-        process = subprocess.Popen(
-            [program, *step.argv[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=step.folder or "/",
-            start_new_session=True,
-        )
+    argv = ("setsid", "--fork", "sh", "-c", DETACH, "sh", str(step.log), str(step.folder), *step.argv)
+    pid = int(command(argv))
     if step.record is not None:
-        write_atomically(step.record, json.dumps(process_record(process.pid)) + "\n", 0o644)
+        write_atomically(step.record, json.dumps(process_record(pid)) + "\n", 0o644)

@@ -125,8 +125,8 @@ def core_list(cores: frozenset[int]) -> str:
 def parse_testbed(values: Mapping[str, Any]) -> Testbed:
     """Read the testbed from module arguments; refuse what cannot work, naming it."""
     prefix = str(values["prefix"])
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,8}", prefix):
-        message = f"virtual_device_prefix {prefix!r} must be 1 to 9 letters and digits, a letter first"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,7}", prefix):
+        message = f"virtual_device_prefix {prefix!r} must be 1 to 8 letters and digits, a letter first"
         raise VirtualDeviceError(message)
     management = _network("virtual_device_management_network", values["management_network"])
     data = _network("virtual_device_data_network", values["data_network"])
