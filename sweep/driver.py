@@ -20,6 +20,7 @@ from stage_runtime.formats.row import Row
 from sweep.campaign import Campaign, choose_folder
 from sweep.condition import ConditionOutcome, ConditionRun
 from sweep.contention import contention_warnings
+from sweep.definitions import CAMPAIGN_FILE, agree, definitions_of
 from sweep.estimate import Estimator
 from sweep.inventory import Testbed
 from sweep.journal import Journal, read_outcomes, read_rows
@@ -82,6 +83,7 @@ def sweep(
     """
     check_first(options, testbed)
     folder = choose_folder(options)
+    agree(folder, definitions_of(options, testbed))
     if options.dry_run:
         dry_run(options, testbed, folder, screen)
         return EXIT_OK
@@ -107,14 +109,16 @@ def _write_campaign(
     campaign: Campaign, options: Options, testbed: Testbed, prepared: Prepared, command: Sequence[str]
 ) -> None:
     manifests = prepared.manifests
+    definitions = agree(campaign.folder, definitions_of(options, testbed))
     campaign.write_json(
-        "campaign.json",
+        CAMPAIGN_FILE,
         {
             "campaign": campaign.name,
             "options": options,
             "command": list(command),
-            "chains": {name: testbed.chains[name] for name in testbed.pick_chains(options.chains)},
-            "networks": {name: testbed.networks[name] for name in testbed.pick_networks(options.networks)},
+            "chains": definitions.chains,
+            "networks": definitions.networks,
+            "devices": definitions.devices,
             "shards": {model: {b.name: b.sha256 for b in m.blocks} for model, m in manifests.items()},
             "weights": {model: m.weights for model, m in manifests.items()},
             "control_node": control_provenance(CHECKOUT),

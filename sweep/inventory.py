@@ -45,9 +45,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     cores: tuple[int, ...]
 
     @property
-    def definition(self) -> tuple[str, float | None, tuple[int, ...]]:
+    def definition(self) -> dict[str, Any]:
         """What makes the device another one under the same name."""
-        return (self.kind, self.cpus, self.cores)
+        return {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores)}
 
     @property
     def virtual(self) -> bool:
