@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, action in ((shape, _shape), (probe, _probe)):
         command.add_argument("--plan", required=True, help="the plan as JSON, or @file")
         command.set_defaults(action=action)
+    shape.add_argument("--dry-run", action="store_true", help="only say whether that would change anything")
     clear = commands.add_parser("clear", help="remove the shaping")
     whose = clear.add_mutually_exclusive_group(required=True)
     whose.add_argument("--owner", help="only what this owner shaped")
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _shape(options: argparse.Namespace) -> dict[str, Any]:
     from links.device import shape  # noqa: PLC0415  (see above)
 
-    return shape(decode_plan(options.plan))
+    return shape(decode_plan(options.plan), dry_run=options.dry_run)
 
 
 def _probe(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from links.probe import server
 from stage_runtime.errors import LinkError
 
 
-def shape(plan: Plan) -> dict[str, Any]:
+def shape(plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
     """Put the plan in force on this device and give what the backend says is in force.
 
-    Whatever this device had before is replaced.  Raises LinkError when another owner's lease is
-    alive, when no backend here can do what is asked, and when what is in force is not what was.
+    ``dry_run`` only says whether that would change anything.  Whatever this device had before is
+    replaced.  Raises LinkError when another owner's lease is alive, when no backend here can do
+    what is asked, and when what is in force is not what was.
     """
     outgoing = plan.outgoing()
     plan.run_dir.mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,10 @@ def shape(plan: Plan) -> dict[str, Any]:
         state = read_state(plan.state_file)
         _refuse_other_owner(plan, state)
         backend = _choose_backend(plan, outgoing)
+        if dry_run:
+            same = state is not None and state.backend == backend and _agrees(plan, outgoing, backend)
+            nothing = state is None and backend == "none"
+            return {"changed": not (same or nothing), "backend": backend, "device": plan.device, "links": []}
         cleared = state is not None and state.backend != backend and _clear_state(plan.run_dir, state)
         changed = _APPLY[backend](plan, outgoing) or cleared
         if changed:
@@ -235,6 +240,14 @@ def _clear_untold(address: str, emulator_socket: Path | None, interface: str | N
     if not tc.is_ours(execute.run_json(tc.show_command(interface))):
         return False
     execute.run_all(tc.clear_commands(interface))
+    return True
+
+
+def _agrees(plan: Plan, outgoing: dict[str, LinkSpec], backend: Backend) -> bool:
+    try:
+        _in_force(plan, outgoing, backend)
+    except LinkError:
+        return False
     return True
 
 

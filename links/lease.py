@@ -24,10 +24,17 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def write_lease(path: Path, lease: Lease) -> None:
-    """Write the lease file in one step; its time is now."""
+    """Write the lease file in one step; its time is now.
+
+    It belongs to whoever owns its folder: links are shaped as root, and the stage that renews the
+    lease may be somebody else's process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(msgspec.json.encode(lease))
+    owner = path.parent.stat()
+    if owner.st_uid != os.geteuid():
+        os.chown(draft, owner.st_uid, owner.st_gid)
     draft.replace(path)
 
 
