@@ -22,6 +22,7 @@ from roles.virtual_device.module_utils.splitbed_virtual.spec import (
     parse_testbed,
 )
 from roles.virtual_device.module_utils.splitbed_virtual.spec import Testbed as Bed  # pytest collects Test…
+from tests.virtual_devices import write_inventory
 
 TESTBED: dict[str, Any] = {
     "prefix": "sbB",
@@ -317,3 +318,15 @@ def test_sshd_takes_a_key_and_nothing_else() -> None:
 def test_gateway_is_the_first_address() -> None:
     bed = a_testbed(management_network="10.215.4.0/22", data_network="10.215.1.0/24")
     assert (str(bed.gateway), bed.management) == ("10.215.4.1", IPv4Network("10.215.4.0/22"))
+
+
+def test_only_virtual_devices_are_logged_in_to_in_our_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_SSH_COMMON_ARGS", "-o Compression=yes")
+    bed = write_inventory(tmp_path, prefix="sbB", networks="10.215", devices={"a": {}, "r": {"device_kind": "pi"}})
+    message = 'msg="{{ ansible_ssh_common_args }} <{{ link_shape_emulator_socket }}>"'
+    said = bed.ansible("all", "ansible.builtin.debug", message).stdout
+    virtual, real = sorted(said.split(" | SUCCESS => ")[1:], key=len, reverse=True)
+    assert f"{tmp_path}/.splitbed/ssh/known_hosts/sbB-a" in virtual
+    assert "StrictHostKeyChecking=yes" in virtual
+    assert "</run/sbB/emulator.sock>" in virtual
+    assert "msg: -o Compression=yes <>" in real
