@@ -8,7 +8,7 @@ from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.models.loading import StageLoader
 from stage_runtime.stage.computing import ComputeThread, Loader, choose_accelerator
 from stage_runtime.stage.neighbours import Neighbours
-from stage_runtime.stage.run import Workplace
+from stage_runtime.stage.workplace import Workplace
 from stage_runtime.telemetry.limits import read_limits, threads_allowed
 from stage_runtime.transports.base import Transport
 

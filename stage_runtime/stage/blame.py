@@ -1,4 +1,4 @@
-"""When time runs out: which device is everybody waiting for?"""
+"""Say which device everybody was waiting for when time ran out."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class ComputeThread:
             job = self._jobs.get()
             try:
                 job()
-            except Exception:
+            except Exception:  # noqa: BLE001  (logged; without this thread the stage is of no use)
                 _log.exception("a job of the compute thread failed")
             # a job may hold a whole cell's tensors: let go of them before waiting for the next
             del job

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-
 # Threads that only move bytes wait a little longer than the run's own thread, which knows whom to blame.
 SLACK_S = 5.0
 

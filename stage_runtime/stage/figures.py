@@ -46,7 +46,7 @@ def stage_figures(
         compute_ms=median_ms(times.started[skip:], times.computed[skip:]),
         queue_ms=median_ms(times.received[skip:], times.started[skip:]),
         receive_ms=median_ms(times.first_byte[skip:], times.received[skip:]),
-        send_ms=median_ms(times.send_started[skip:], times.sent[skip:]),
+        send_ms=median_ms(times.send_started[skip:], times.sent[skip:]) if len(plan.cell.stages) > 1 else 0.0,
         cpu_percent=begin.percent_until(end),
         rss_mb=memory.rss_mb,
         memory_percent=memory.percent,

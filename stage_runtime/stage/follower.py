@@ -13,8 +13,9 @@ from stage_runtime.errors import FormatError, TransportError
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.hop import lost
 from stage_runtime.stage.pipeline import Stopped
-from stage_runtime.stage.run import Run, RunFailed, Workplace
-from stage_runtime.stage.tensors import describe, memory_of
+from stage_runtime.stage.run import Run, RunFailed
+from stage_runtime.stage.tensors import memory_of
+from stage_runtime.stage.workplace import Workplace
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind
 from stage_runtime.wire.messages import Configure, Error, Progress, encode
@@ -50,7 +51,7 @@ class FollowerRun(Run):
             self._work()
         except RunFailed as exc:
             self._send_quietly(Kind.ERROR, encode(exc.error))
-        except Exception as exc:  # a defect; the first device must hear of it all the same
+        except Exception as exc:  # noqa: BLE001  (a defect; the first device must hear of it too)
             _log.exception("run %x failed", self.number)
             self._send_quietly(Kind.ERROR, encode(self.fail(self.own_error(f"{type(exc).__name__}: {exc}"))))
         finally:
@@ -95,7 +96,7 @@ class FollowerRun(Run):
                 f"batch {header.number} of {descriptors} came, expected {self._next_batch} of {self.plan.takes}"
             )
         slot = self.pipeline.take_slot(self._deadline.left_s(SLACK_S))
-        self._channel.receive_payload(memory_of(slot), self._deadline.left_s(SLACK_S))
+        self._channel.receive_payload(slot.memory, self._deadline.left_s(SLACK_S))
         self._next_batch += 1
         self.pipeline.submit(header.number, slot, first_byte_ns, time.perf_counter_ns())
 
@@ -124,7 +125,7 @@ class FollowerRun(Run):
             self.lost_above(exc)
 
     def _relay(self, index: int, output: torch.Tensor) -> None:
-        tensors = [(describe(output), memory_of(output))]
+        tensors = [(self.plan.result, memory_of(output))]
         self._channel.send_tensors(Kind.RESULT, self.number, index, tensors, self._deadline.left_s(SLACK_S))
 
     def hop_progress(self, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from stage_runtime.formats.cell import CellStage
 from stage_runtime.stage.clock import PingBook
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.plan import StagePlan
-from stage_runtime.stage.tensors import describe, empty, memory_of
+from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind
 from stage_runtime.wire.messages import Configure, Error, Figures, Pong, Progress, decode, encode
@@ -24,19 +24,19 @@ class Above(Protocol):
     """What a hop tells the run it belongs to, from the reading thread."""
 
     def hop_ready(self) -> None:
-        """All stages below have loaded their blocks."""
+        """Note that all stages below have loaded their blocks."""
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
-        """A result came; ``output`` is overwritten by the next one."""
+        """Take a result; ``output`` is overwritten by the next one."""
 
     def hop_progress(self, progress: Progress) -> None:
-        """A stage below is alive."""
+        """Note how far a stage below is."""
 
     def hop_finished(self, figures: Figures) -> None:
-        """The figures of all stages below came, and every pong."""
+        """Take the figures of all stages below; every pong came too."""
 
     def hop_failed(self, error: Error) -> None:
-        """A stage below, or the connection, ended the run."""
+        """Note that a stage below, or the connection, ended the run."""
 
 
 class Hop:
@@ -58,6 +58,7 @@ class Hop:
         self._deadline = deadline
         self._above = above
         self._result = empty(plan.result)
+        self._result_memory = memory_of(self._result)
         self._next_result = 0
         self._figures: Figures | None = None
         self._reader = threading.Thread(target=self._read, name="hop", daemon=True)
@@ -74,7 +75,7 @@ class Hop:
     def send_batch(self, index: int, tensor: torch.Tensor) -> None:
         """Send an activation."""
         self.bytes_per_batch = self.channel.send_tensors(
-            Kind.BATCH, self._run, index, [(describe(tensor), memory_of(tensor))], self._deadline.left_s(SLACK_S)
+            Kind.BATCH, self._run, index, [(self._plan.gives, memory_of(tensor))], self._deadline.left_s(SLACK_S)
         )
 
     def send_finish(self) -> None:
@@ -105,21 +106,26 @@ class Hop:
         }
         try:
             while self._figures is None or not self.pings.complete:
-                header = self.channel.receive_header(self._deadline.left_s(SLACK_S))
-                if header.run != self._run:
-                    raise FormatError(f"a {header.kind.name} frame of another run came from {device}")
-                self.heard = True
+                header = self._next_header()
                 if header.kind is Kind.ERROR:
                     self._above.hop_failed(decode(self.channel.receive_body(header), Error))
                     return
-                if header.kind not in handle:
-                    raise FormatError(f"{device} sent a {header.kind.name} frame up the chain")
-                handle[header.kind](header)
+                handle.get(header.kind, self._on_other)(header)
             self._above.hop_finished(self._figures)
         except TransportError as exc:
             self._above.hop_failed(self.connection_error(exc))
         except Exception as exc:  # noqa: BLE001  (whatever ends this thread ends the run, with its reason)
             self._above.hop_failed(Error(device=device, reason=f"{type(exc).__name__}: {exc}"))
+
+    def _next_header(self) -> Header:
+        header = self.channel.receive_header(self._deadline.left_s(SLACK_S))
+        if header.run != self._run:
+            raise FormatError(f"a {header.kind.name} frame of another run came from {self.target.device}")
+        self.heard = True
+        return header
+
+    def _on_other(self, header: Header) -> None:
+        raise FormatError(f"{self.target.device} sent a {header.kind.name} frame up the chain")
 
     def connection_error(self, exc: TransportError) -> Error:
         """Blame the next device for a broken connection."""
@@ -144,7 +150,7 @@ class Hop:
                 f"result {header.number} of {descriptors} came from {self.target.device}, "
                 f"expected number {self._next_result} of {self._plan.result}"
             )
-        self.channel.receive_payload(memory_of(self._result), self._deadline.left_s(SLACK_S))
+        self.channel.receive_payload(self._result_memory, self._deadline.left_s(SLACK_S))
         self._next_result += 1
         self._above.hop_result(header.number, self._result, time.perf_counter_ns())
 

@@ -22,14 +22,14 @@ class Inputs:
         count = images.shape[0]
         self._images = np.frombuffer(memory_of(images.contiguous()), np.uint8).reshape(count, -1)
 
-    def fill(self, slot: torch.Tensor, batch: int) -> None:
-        """Copy batch number ``batch`` into ``slot``; after the last image comes the first.
+    def fill(self, memory: memoryview, size: int, batch: int) -> None:
+        """Copy batch number ``batch`` of ``size`` images into ``memory``; after the last image comes the first.
 
         The copy is numpy's: it lets go of the interpreter lock, and unlike torch's makes no pool of
         threads for its caller.
         """
-        size, count = slot.shape[0], self._images.shape[0]
-        target = np.frombuffer(memory_of(slot), np.uint8).reshape(size, -1)
+        count = self._images.shape[0]
+        target = np.frombuffer(memory, np.uint8).reshape(size, -1)
         filled = 0
         while filled < size:
             begin = (batch * size + filled) % count

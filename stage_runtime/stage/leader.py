@@ -18,8 +18,9 @@ from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.figures import measurement
 from stage_runtime.stage.inputs import Inputs, read_inputs
 from stage_runtime.stage.pipeline import Stopped
-from stage_runtime.stage.run import Run, RunFailed, Workplace
+from stage_runtime.stage.run import Run, RunFailed
 from stage_runtime.stage.tensors import check_output
+from stage_runtime.stage.workplace import Workplace
 from stage_runtime.wire.messages import Error, Progress
 
 
@@ -77,7 +78,7 @@ class LeaderRun(Run):
         for index in range(self.plan.total):
             self.wait_until(self._window_open)
             slot = self.pipeline.take_slot(self._deadline.left_s())
-            self._inputs.fill(slot, index)
+            self._inputs.fill(slot.memory, self.cell.batch, index)
             taken = time.perf_counter_ns()
             self._taken.append(taken)
             self.pipeline.submit(index, slot, taken, taken)

@@ -13,13 +13,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.plan import StagePlan
-from stage_runtime.stage.tensors import empty, share_memory
+from stage_runtime.stage.tensors import empty, memory_of, share_memory
 from stage_runtime.telemetry.gpu import GpuFigures, GpuSampler
 from stage_runtime.telemetry.process import ProcessorMark
 
@@ -30,6 +30,13 @@ Item = TypeVar("Item")
 
 class Stopped(Exception):  # noqa: N818  (a signal, not an error)
     """The pipeline was stopped while its caller waited."""
+
+
+class Slot(NamedTuple):
+    """Memory for one input: as a tensor, and as the bytes to receive into."""
+
+    tensor: torch.Tensor
+    memory: memoryview
 
 
 class Timeline:
@@ -67,19 +74,22 @@ class Pipeline:
         self._send = send
         self._on_failure = on_failure
         self._gpu = GpuSampler(device)
-        self._free: queue.SimpleQueue[torch.Tensor | None] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[tuple[int, torch.Tensor] | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, Slot] | None] = queue.SimpleQueue()
         self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
-        self._outbox: queue.SimpleQueue[tuple[int, torch.Tensor, torch.Tensor | None] | None] = queue.SimpleQueue()
-        self._sender = threading.Thread(target=self._guard, args=(self._send_all, "sending"), name="send")
+        self._outbox: queue.SimpleQueue[tuple[int, torch.Tensor, Slot | None] | None] = queue.SimpleQueue()
+        self._all_sent = threading.Event()
+        self._sender = threading.Thread(target=self._guard, args=(self._send_all, "sending"), name="send", daemon=True)
         for _ in range(plan.slots):
-            self._free.put(empty(plan.takes, pinned=device.startswith("cuda")))
+            tensor = empty(plan.takes, pinned=device.startswith("cuda"))
+            self._free.put(Slot(tensor, memory_of(tensor)))
         for _ in range(_OUTPUTS):
             self._permits.put(True)  # noqa: FBT003  (a token)
 
     def start(self) -> None:
         """Begin to send; the compute thread is given ``compute_all`` by the caller."""
-        self._sender.start()
+        if self._plan.cell.window > 1:
+            self._sender.start()
 
     def stop(self) -> None:
         """Make every thread leave at its next wait; harmless when they have left."""
@@ -88,19 +98,23 @@ class Pipeline:
         self._permits.put(None)
         self._outbox.put(None)
 
+    def wait_sent(self, timeout_s: float) -> bool:
+        """Wait for the last batch to have been sent, and all figures to be there."""
+        return self._all_sent.wait(timeout_s)
+
     def join_sender(self, timeout_s: float) -> None:
         """Wait for the sending thread to leave."""
         if self._sender.ident is not None:
             self._sender.join(timeout_s)
 
-    def take_slot(self, timeout_s: float) -> torch.Tensor:
+    def take_slot(self, timeout_s: float) -> Slot:
         """Wait for memory to receive a batch into; raises Stopped, or TimeoutError."""
         try:
             return _take(self._free, timeout_s)
         except queue.Empty as exc:
             raise TimeoutError(f"no input was computed in {timeout_s:.1f} s") from exc
 
-    def submit(self, index: int, slot: torch.Tensor, first_byte_ns: int, received_ns: int) -> None:
+    def submit(self, index: int, slot: Slot, first_byte_ns: int, received_ns: int) -> None:
         """Hand a received batch over to be computed."""
         self.timeline.first_byte[index] = first_byte_ns
         self.timeline.received[index] = received_ns
@@ -127,30 +141,39 @@ class Pipeline:
             index, slot = _take(self._inbox)
             _take(self._permits)
             times.started[index] = time.perf_counter_ns()
-            output = self._computation(slot)
+            output = self._computation(slot.tensor)
             times.computed[index] = time.perf_counter_ns()
             times.batches_computed = index + 1
-            if share_memory(slot, output):
+            if self._plan.cell.window == 1:
+                # nothing to overlap with, and waking the other thread would only add to the latency
+                self._send_one(index, output, slot)
+            elif share_memory(slot.tensor, output):
                 self._outbox.put((index, output, slot))
             else:
                 self._free.put(slot)
                 self._outbox.put((index, output, None))
 
     def _send_all(self) -> None:
-        times = self.timeline
         for _ in range(self._plan.total):
-            index, output, slot = _take(self._outbox)
-            times.send_started[index] = time.perf_counter_ns()
-            self._send(index, output)
-            times.sent[index] = time.perf_counter_ns()
-            times.batches_sent = index + 1
-            self._permits.put(True)  # noqa: FBT003  (a token)
-            if slot is not None:
-                self._free.put(slot)
-            if index == self._plan.cell.warmup - 1:
-                self._begin_interval()
-        self.marks.append(ProcessorMark.now())
-        self.gpu_figures = self._gpu.stop()
+            index, output, kept = _take(self._outbox)
+            self._send_one(index, output, kept)
+
+    def _send_one(self, index: int, output: torch.Tensor, kept: Slot | None) -> None:
+        """Send an output, and then give back the slot that had to wait for it."""
+        times = self.timeline
+        times.send_started[index] = time.perf_counter_ns()
+        self._send(index, output)
+        times.sent[index] = time.perf_counter_ns()
+        times.batches_sent = index + 1
+        self._permits.put(True)  # noqa: FBT003  (a token)
+        if kept is not None:
+            self._free.put(kept)
+        if index == self._plan.cell.warmup - 1:
+            self._begin_interval()
+        if index == self._plan.total - 1:
+            self.marks.append(ProcessorMark.now())
+            self.gpu_figures = self._gpu.stop()
+            self._all_sent.set()
 
     def _begin_interval(self) -> None:
         self.marks.append(ProcessorMark.now())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -14,13 +12,13 @@ from stage_runtime import __version__
 from stage_runtime.errors import CellError, SplitbedError, TransportError
 from stage_runtime.formats.cell import Cell
 from stage_runtime.stage.clock import ClockEstimate
-from stage_runtime.stage.computing import Computation, ComputeThread, Loader
+from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.figures import join_figures, stage_figures
 from stage_runtime.stage.hop import Hop
-from stage_runtime.stage.neighbours import Neighbours
 from stage_runtime.stage.pipeline import Pipeline
 from stage_runtime.stage.plan import StagePlan, check_device, plan_stage, read_manifest
+from stage_runtime.stage.workplace import Workplace
 from stage_runtime.telemetry.process import memory_figures
 from stage_runtime.wire.messages import Configure, Error, Figures, Phase, Progress
 
@@ -28,21 +26,6 @@ _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _JOIN_S = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """What the runs of one process share."""
-
-    device: str
-    accelerator: str
-    threads: int
-    oversubscribed: bool
-    shards_dir: Path
-    inputs_dir: Path
-    loader: Loader
-    compute: ComputeThread
-    neighbours: Neighbours
 
 
 class RunFailed(Exception):  # noqa: N818  (it carries the failure; the run is what failed)
@@ -263,28 +246,28 @@ class Run:
     # What the hop's reading thread reports
 
     def hop_ready(self) -> None:
-        """All stages below have loaded their blocks."""
+        """Note that all stages below have loaded their blocks."""
         with self.changed:
             self._below_ready = True
             self.changed.notify_all()
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
-        """A result came up."""
+        """Take a result."""
         raise NotImplementedError
 
     def hop_progress(self, progress: Progress) -> None:
-        """A stage below is alive."""
+        """Note how far a stage below is."""
         with self.changed:
             self.seen[progress.stage] = progress
 
     def hop_finished(self, figures: Figures) -> None:
-        """Everything that the hop will say has been said."""
+        """Take the figures of the stages below."""
         with self.changed:
             self._below_figures = figures
             self.changed.notify_all()
 
     def hop_failed(self, error: Error) -> None:
-        """The run is over, unless only a kept connection proved dead before it was of any use."""
+        """End the run, unless only a kept connection proved dead before it was of any use."""
         with self.changed:
             hop = self._hop
             if hop is not None and hop.reused and not hop.heard:
@@ -310,7 +293,8 @@ class Run:
             if self._below_figures is None:
                 raise RuntimeError("the figures vanished")
             below = self._below_figures, hop.pings.estimate(), hop.bytes_per_batch
-        self.pipeline.join_sender(_JOIN_S)
+        if not self.pipeline.wait_sent(_JOIN_S):
+            raise RuntimeError("the last batch was never sent")
         mine = stage_figures(
             self.plan,
             self.pipeline,

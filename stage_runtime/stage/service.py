@@ -15,8 +15,9 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.stage.follower import FollowerRun
 from stage_runtime.stage.leader import LeaderRun
-from stage_runtime.stage.run import Run, Workplace
+from stage_runtime.stage.run import Run
 from stage_runtime.stage.upstream import Upstream
+from stage_runtime.stage.workplace import Workplace
 from stage_runtime.transports.base import Listener, Stream
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.handshake import greet_caller

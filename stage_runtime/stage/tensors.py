@@ -14,7 +14,10 @@ def describe(tensor: torch.Tensor) -> TensorHeader:
 
 def memory_of(tensor: torch.Tensor) -> memoryview:
     """Give the bytes of a contiguous host tensor, without a copy."""
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data.cast("B")
+    if tensor.dtype is not torch.bfloat16:
+        return tensor.numpy().data.cast("B")
+    # numpy has no such dtype; the detour through bytes costs more than the rest of sending a small tensor
+    return tensor.reshape(-1).view(torch.uint8).numpy().data.cast("B")
 
 
 def empty(header: TensorHeader, *, pinned: bool = False) -> torch.Tensor:

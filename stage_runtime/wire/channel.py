@@ -53,7 +53,7 @@ class Channel:
         timeout_s: float,
     ) -> int:
         """Send tensors straight from their memory; return the bytes of the whole frame."""
-        body = pack_descriptors(header for header, _ in tensors)
+        body = pack_descriptors(tuple(header for header, _ in tensors))
         payload = sum(data.nbytes for _, data in tensors)
         header = pack_header(Header(kind, len(tensors), run, index, len(body), payload))
         self._send([memoryview(header), memoryview(body), *(data for _, data in tensors)], timeout_s)

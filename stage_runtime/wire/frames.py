@@ -22,9 +22,9 @@ before a byte of the payload is received.
 from __future__ import annotations
 
 import enum
+import functools
 import math
 import struct
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from stage_runtime.errors import FormatError
@@ -135,7 +135,8 @@ def _check_bounds(header: Header) -> None:
             raise FormatError(f"a {header.kind.name} frame has {value} {what}, at most {most} are allowed")
 
 
-def pack_descriptors(tensors: Iterable[TensorHeader]) -> bytes:
+@functools.lru_cache(maxsize=64)
+def pack_descriptors(tensors: tuple[TensorHeader, ...]) -> bytes:
     """Write the descriptors of a frame's tensors."""
     parts = []
     for dtype, shape in tensors:
