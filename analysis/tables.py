@@ -127,13 +127,11 @@ def interval(estimate: Estimate) -> str:
 def roles(front: Front, point: Point) -> list[str]:
     """Name what a point is within its front."""
     members = front.front_points
-    names = []
-    if point is members[0]:
-        names.append("least latency")
-    if point is members[-1]:
-        names.append("most throughput")
-    if point is front.knee:
-        names.append("knee")
+    if len(members) == 1:
+        names = ["best in both"] if point is members[0] else []
+    else:
+        ends = {"least latency": members[0], "most throughput": members[-1], "knee": front.knee}
+        names = [name for name, end in ends.items() if point is end]
     if point.is_reference:
         names.append("unsplit")
     return names
@@ -141,7 +139,7 @@ def roles(front: Front, point: Point) -> list[str]:
 
 def conclusion_table(study: Study, conclusions: Sequence[Conclusion]) -> Table:
     """Return the answer for one study: a line per network."""
-    table = _table(study.title, ("network", "least latency", "most throughput", "knee", "splitting beats unsplit?"))
+    table = _table(study.title, ("network", "least latency", "most throughput", "knee", "beats unsplit?"))
     table.add_column("latency", justify="right")
     table.add_column("throughput", justify="right")
     for item in conclusions:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import pytest
 
 from stage_runtime.formats.cell import cell_id
 from stage_runtime.formats.row import HopFigures, LinkDirection, Row, StageFigures
@@ -121,7 +120,7 @@ def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> 
         "model": plan.model, "chain": plan.chain, "network": network, "split": split,
         "window": window, "batch": plan.batch, "batches": plan.batches,
     }  # fmt: skip
-    queue = window if window > 1 else 1
+    queue = max(1, window)
     return Row(
         campaign=plan.campaign,
         cell_id=cell_id(definition),
@@ -196,20 +195,3 @@ def write_campaign(folder: Path, rows: Sequence[Row], tail: bytes = b"") -> Path
     condition = {"network": "lan", "versions": versions, "devices": {"pi1": {"governor": "performance"}}}
     (folder / "provenance" / "0.json").write_text(json.dumps(condition))
     return folder
-
-
-@pytest.fixture
-def plan() -> Plan:
-    return Plan()
-
-
-@pytest.fixture
-def rows_of() -> Callable[[Plan], list[Row]]:
-    return make_rows
-
-
-@pytest.fixture(scope="session")
-def small_campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One campaign of two networks and a few splits."""
-    plan = Plan(networks=("lan", "wifi"), cuts=(1, 3, 8, 14, 17))
-    return write_campaign(tmp_path_factory.mktemp("results") / "made-up", make_rows(plan))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import analysis
+from analysis.campaigns import find_campaigns
+from analysis.errors import AnalysisError
+from analysis.journal import Journal, read_journals
+from stage_runtime.errors import FormatError
+from stage_runtime.formats.row import Row
+from tests.analysis.synthetic import Plan, failed, make_row, write_campaign
+
+PLAN = Plan(batches=3)
+
+
+def read(*folders: Path) -> Journal:
+    return read_journals(find_campaigns(folders, Path("unused")))
+
+
+def row(repeat: int = 0, split: str = "P3") -> Row:
+    return make_row(PLAN, "lan", split, 1, repeat)
+
+
+def test_rows_come_back_as_they_were_written_in_order(tmp_path: Path) -> None:
+    rows = [row(0), row(1), row(0, "only:pi1")]
+    journal = read(write_campaign(tmp_path / "c", rows))
+    assert [entry.row for entry in journal.entries] == rows
+    assert [entry.line for entry in journal.entries] == [1, 2, 3]
+    assert journal.notes == ()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
+def test_a_torn_last_line_is_ignored_and_noted(tmp_path: Path, share: float) -> None:
+    line = msgspec.json.encode(row(1))
+    journal = read(write_campaign(tmp_path / "c", [row(0)], tail=line[: int(len(line) * share)]))
+    assert [entry.row.repeat for entry in journal.entries] == [0]
+    assert len(journal.notes) == 1
+    assert journal.notes[0].endswith("journal.jsonl:2: the last line was cut short and is ignored")
+
+
+def test_a_last_line_that_only_lacks_its_newline_counts(tmp_path: Path) -> None:
+    journal = read(write_campaign(tmp_path / "c", [row(0)], tail=msgspec.json.encode(row(1))))
+    assert [entry.row.repeat for entry in journal.entries] == [0, 1]
+    assert journal.notes == ()
+
+
+def test_a_torn_line_in_the_middle_loses_no_later_row(tmp_path: Path) -> None:
+    tail = b'{"schema": 1, "camp\n' + msgspec.json.encode(row(1)) + b"\n"
+    journal = read(write_campaign(tmp_path / "c", [row(0)], tail=tail))
+    assert [entry.row.repeat for entry in journal.entries] == [0, 1]
+    assert "journal.jsonl:2: a line is no JSON" in journal.notes[0]
+
+
+def test_json_that_is_no_row_is_refused_by_file_and_line(tmp_path: Path) -> None:
+    strange = {**msgspec.to_builtins(row(1)), "colour": "green"}
+    folder = write_campaign(tmp_path / "c", [row(0)], tail=json.dumps(strange).encode() + b"\n")
+    with pytest.raises(FormatError, match=r"journal.jsonl:2 is no row of schema 1: .*`colour`"):
+        read(folder)
+
+
+def test_a_row_of_another_schema_is_refused(tmp_path: Path) -> None:
+    folder = write_campaign(tmp_path / "c", [msgspec.structs.replace(row(), schema=2)])
+    with pytest.raises(FormatError, match="its schema is 2"):
+        read(folder)
+
+
+def test_a_second_ok_of_the_same_cell_and_repeat_does_not_count_and_is_noted(tmp_path: Path) -> None:
+    again = msgspec.structs.replace(row(0), latency_ms=1.0)
+    journal = read(write_campaign(tmp_path / "c", [row(0), row(1), again]))
+    assert [entry.line for entry in journal.entries] == [1, 2]
+    assert f"journal.jsonl:3: cell {again.cell_id} repeat 0 is ok a second time (first on line 1)" in journal.notes[0]
+
+
+def test_a_failure_is_kept_and_marked_when_a_retry_made_it_good(tmp_path: Path) -> None:
+    folder = write_campaign(tmp_path / "c", [failed(row(0), "cut off"), failed(row(1), "cut off"), row(0)])
+    journal = read(folder)
+    marks = [(entry.row.status, entry.superseded) for entry in journal.entries]
+    assert marks == [("failed", True), ("failed", False), ("ok", False)]
+    assert journal.notes == ()
+
+
+def test_campaigns_merge_and_their_equal_cells_are_further_repeats(tmp_path: Path) -> None:
+    first = write_campaign(tmp_path / "a", [row(0)])
+    second = write_campaign(tmp_path / "b", [msgspec.structs.replace(row(0), campaign="b")])
+    runs = analysis.load([first, second])
+    assert list(runs["campaign"]) == ["made-up", "b"]
+    assert runs["cell_id"].nunique() == 1
+    assert runs.attrs["notes"] == []
+
+
+def test_an_empty_campaign_names_the_path_and_the_remedy(tmp_path: Path) -> None:
+    folder = write_campaign(tmp_path / "c", [])
+    with pytest.raises(AnalysisError, match=r"no finished run in .*/c/journal.jsonl.*Run the sweep"):
+        read(folder)
+
+
+def test_an_empty_campaign_beside_a_full_one_is_noted(tmp_path: Path) -> None:
+    journal = read(write_campaign(tmp_path / "a", []), write_campaign(tmp_path / "b", [row()]))
+    assert len(journal.entries) == 1
+    assert journal.notes == (f"{tmp_path}/a/journal.jsonl: no finished run",)
+
+
+def test_load_gives_one_row_per_run_with_every_field_of_the_format(tmp_path: Path) -> None:
+    rows = [row(0), failed(row(1), "cut off")]
+    runs = analysis.load(write_campaign(tmp_path / "c", rows))
+    assert set(Row.__struct_fields__) < set(runs.columns)
+    assert list(runs["status"]) == ["ok", "failed"]
+    assert runs["latency_ms"].isna().tolist() == [False, True]
+    assert runs["stages"][0][0]["device"] == "pi1"
+    assert runs["cut"][0] == (3,)
