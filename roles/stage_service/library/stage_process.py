@@ -6,10 +6,10 @@ a second, and because what is running has to be looked at and changed in one pla
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -22,7 +22,7 @@ module: stage_process
 short_description: Keep one resident stage process running, or stop it
 description:
   - Starts C(python -m stage_runtime.stage) in a session of its own, with the given configuration and secret.
-  - A process that runs already with the same stamp and runtime is left alone; any other is replaced.
+  - A process that says it was started with the same stamp and runtime is left alone; any other is replaced.
 options:
   state: {type: str, choices: [started, stopped], default: started, description: What to reach.}
   config: {type: dict, required: true, description: The stage's configuration (StageConfig).}
@@ -44,13 +44,13 @@ EXAMPLES = """
 """
 
 RETURN = """
-pid: {type: int, returned: when started, description: The stage's process.}
+status: {type: dict, returned: when started, description: What the stage says of itself.}
 """
 
+CONTROL_WAIT_S = 15.0
 STOP_WAIT_S = 5.0
 POLL_S = 0.1
-LOG_TAIL_BYTES = 2000
-TCP_LISTEN = "0A"  # the state's code in /proc/net/tcp
+LAST_WORDS_BYTES = 2000
 
 
 class StageError(Exception):
@@ -67,55 +67,48 @@ class Stage:
         self.runtime = Path(runtime)
         self.folder = Path(config["control_socket"]).parent
         self.config_file = self.folder / "stage.json"
-        self.stamp_file = self.folder / "stage.stamp"
+        self.output_file = self.folder / "stage.out"
 
-    def control(self, command: str, timeout_s: float = 10.0) -> bool:
-        """Send one control command; say whether the stage answered it."""
-        script = self.runtime / "stage_runtime" / "control.py"
-        arguments = [self.python, "-I", "-S", str(script), "--socket", self.config["control_socket"], command]
+    def control(self, operation: str) -> dict[str, Any] | None:
+        """Send one control operation; give the stage's answer, None when there is none."""
+        script = str(self.runtime / "stage_runtime" / "control.py")
+        words = [self.python, "-I", "-S", script, "--socket", self.config["control_socket"], operation]
         try:
-            done = subprocess.run(arguments, capture_output=True, check=False, timeout=timeout_s)
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return done.returncode == 0
+            done = subprocess.run(words, capture_output=True, check=True, timeout=CONTROL_WAIT_S)
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except (OSError, subprocess.SubprocessError, json.JSONDecodeError):
+            return None
+        return answer
 
-    def processes(self) -> list[int]:
-        """List the processes that run this configuration, whoever started them."""
-        mine = ["stage_runtime.stage", str(self.config_file)]
-        return [pid for pid in _processes() if all(part in _arguments(pid) for part in mine)]
-
-    def current(self, stamp: str) -> bool:
-        """Say whether the stage runs with this stamp and the runtime that is there now."""
+    def tag(self, stamp: str) -> str:
+        """Join the stamp and the runtime's digest; raises StageError when there is no runtime."""
         try:
-            found = self.stamp_file.read_text(encoding="utf-8").split()
-        except FileNotFoundError:
-            return False
-        return found == [stamp, self.digest()] and self.control("ping")
-
-    def digest(self) -> str:
-        """Give the runtime's digest; raises StageError when the runtime is not there."""
-        try:
-            return (self.runtime / ".digest").read_text(encoding="utf-8").strip()
+            return f"{stamp}.{(self.runtime / '.digest').read_text(encoding='utf-8').strip()}"
         except FileNotFoundError as error:
             raise StageError(
                 f"{self.runtime} holds no runtime; provision the device first: ansible-playbook playbooks/provision.yml"
             ) from error
 
+    def processes(self) -> list[int]:
+        """List the processes that run this configuration, whoever started them."""
+        mine = {"stage_runtime.stage", str(self.config_file)}
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if mine.issubset(_arguments(pid))]
+
     def stop(self) -> bool:
         """End every process of this stage: asked, then told, then killed; say whether there was one."""
-        found = self.processes()
-        if found:
-            self.stamp_file.unlink(missing_ok=True)
-            self.control("stop")
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                if self._ended_within(STOP_WAIT_S):
-                    break
-                for pid in self.processes():
+        if not self.processes():
+            return False
+        self.control("stop")
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._ended_within(STOP_WAIT_S):
+                break
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
                     os.kill(pid, number)
-            if not self._ended_within(STOP_WAIT_S):
-                raise StageError(f"process {self.processes()} does not end, even after SIGKILL; restart the device")
-        Path(self.config["control_socket"]).unlink(missing_ok=True)
-        return bool(found)
+        if not self._ended_within(STOP_WAIT_S):
+            raise StageError(f"process {self.processes()} does not end, even after SIGKILL; restart the device")
+        return True
 
     def _ended_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -125,50 +118,42 @@ class Stage:
             time.sleep(POLL_S)
         return True
 
-    def check_port(self) -> None:
-        """Raise StageError when the data address and port cannot be listened on."""
-        address, port = self.config["data_address"], int(self.config["port"])
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, port))
-                probe.listen(1)
-            except OSError as error:
-                raise StageError(_port_message(address, port, error)) from error
-
-    def start(self, secret: str, stamp: str, timeout_s: float) -> int:
-        """Write configuration and secret, start the process, wait for its answer; give its pid."""
+    def start(self, secret: str, tag: str, timeout_s: float) -> dict[str, Any]:
+        """Write configuration and secret, start the process, wait until it answers; give its status."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(Path(self.config["secret_file"]), secret)
         write_private(self.config_file, json.dumps(self.config, indent=2))
-        with Path(self.config["log_file"]).open("wb") as log:
+        with self.output_file.open("wb") as output:
             process = subprocess.Popen(
-                [self.python, "-m", "stage_runtime.stage", "--config", str(self.config_file)],
+                [self.python, "-m", "stage_runtime.stage", "--config", str(self.config_file), "--tag", tag],
                 cwd=self.runtime,
                 env={**os.environ, "PYTHONPATH": str(self.runtime)},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,  # it outlives the SSH session that starts it
             )
-        self._await_answer(process, timeout_s)
-        write_private(self.stamp_file, f"{stamp} {self.digest()}")
-        return process.pid
+        return self._await_answer(process, timeout_s)
 
-    def _await_answer(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    def _await_answer(self, process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
-        while not (Path(self.config["control_socket"]).exists() and self.control("ping")):
-            status = process.poll()
-            if status is not None:
-                raise StageError(f"the stage ended with status {status} while starting. {self._log_tail()}")
+        socket_file = Path(self.config["control_socket"])
+        while True:
+            ended = process.poll()
+            answer = self.control("status") if socket_file.exists() else None
+            if ended is not None:
+                raise StageError(f"the stage ended with status {ended} while starting: {self._last_words()}")
+            if answer is not None and answer.get("pid") == process.pid:
+                return answer
             if time.monotonic() > deadline:
                 self.stop()
-                raise StageError(f"the stage did not answer within {timeout_s} s. {self._log_tail()}")
+                limit = f"{timeout_s} s (stage_service_start_timeout_s)"
+                raise StageError(f"the stage did not answer within {limit}: {self._last_words()}")
             time.sleep(POLL_S)
 
-    def _log_tail(self) -> str:
-        log = Path(self.config["log_file"])
-        return f"The end of {log}:\n{log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors='replace')}"
+    def _last_words(self) -> str:
+        said = self.output_file.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip()
+        return said or f"it said nothing; its log is {self.config['log_file']}"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -179,10 +164,6 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
 def _arguments(pid: int) -> list[str]:
     try:
         return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -190,43 +171,20 @@ def _arguments(pid: int) -> list[str]:
         return []
 
 
-def _port_message(address: str, port: int, error: OSError) -> str:
-    users = ", ".join(f"{pid} ({' '.join(_arguments(pid)).strip()[:120]})" for pid in port_users(port))
-    if isinstance(error, PermissionError):
-        remedy = "ports below 1024 belong to root; set stage_port higher"
-    elif users:
-        remedy = f"process {users} has it; end it, or set stage_port to another port"
-    else:
-        remedy = "set data_address to an address of this device, or stage_port to a free port"
-    return f"cannot listen on {address} port {port} ({error.strerror}): {remedy}"
-
-
-def port_users(port: int) -> list[int]:
-    """List the processes that listen on a TCP port, as far as this user may see them."""
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    sockets = {f"socket:[{row[9]}]" for row in rows if int(row[1].split(":")[1], 16) == port and row[3] == TCP_LISTEN}
-    return [pid for pid in _processes() if sockets.intersection(_open_files(pid))]
-
-
-def _open_files(pid: int) -> set[str]:
-    try:
-        return {str(entry.readlink()) for entry in (Path("/proc") / str(pid) / "fd").iterdir()}
-    except OSError:  # it ended meanwhile, or belongs to another user
-        return set()
-
-
 def reach(stage: Stage, options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Bring the stage into the state asked for; give Ansible's result."""
     if options["state"] == "stopped":
         return {"changed": bool(stage.processes()) if check_mode else stage.stop()}
-    if stage.current(options["stamp"]):
-        return {"changed": False, "pid": (stage.processes() or [None])[0]}
+    if check_mode and not stage.runtime.exists():
+        return {"changed": True}
+    tag = stage.tag(options["stamp"])
+    status = stage.control("status")
+    if status is not None and status["tag"] == tag:
+        return {"changed": False, "status": status}
     if check_mode:
         return {"changed": True}
-    stage.digest()
     stage.stop()
-    stage.check_port()
-    return {"changed": True, "pid": stage.start(options["secret"], options["stamp"], options["timeout_s"])}
+    return {"changed": True, "status": stage.start(options["secret"], tag, options["timeout_s"])}
 
 
 def main() -> None:

@@ -1,0 +1,144 @@
+"""The role stage_service keeps one stage process running, and stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.roles.local_hosts import PROJECT, LocalHosts, Played
+
+SECRET = "0123456789abcdef" * 4
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHosts]:
+    """Make a device with a runtime; stop its stage at the end."""
+    folder = tmp_path_factory.mktemp("s")  # short, for the socket's path
+    (folder / "secret").write_text(SECRET)
+    made = LocalHosts(
+        folder,
+        device_python=sys.executable,
+        data_address="127.0.0.1",
+        stage_port=_free_port(),
+        stage_service_secret_file=str(folder / "secret"),
+    )
+    runtime = made.home() / "runtime"
+    runtime.mkdir(parents=True)
+    (runtime / "stage_runtime").symlink_to(PROJECT / "stage_runtime")
+    (runtime / ".digest").write_text("one")
+    yield made
+    ended = made.role("stage_service", tasks_from="stop")
+    assert ended.status == 0, ended.output
+    assert _status(made) is None
+
+
+def _status(hosts: LocalHosts) -> dict[str, Any] | None:
+    """Ask the stage itself."""
+    control = PROJECT / "stage_runtime" / "control.py"
+    words = [sys.executable, "-I", "-S", str(control), "--socket", str(hosts.home() / "run" / "stage.sock"), "status"]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=20)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def _running(hosts: LocalHosts, played: Played) -> int:
+    """Give the running stage's process, after a play that must have succeeded."""
+    assert played.status == 0, played.output
+    status = _status(hosts)
+    assert status is not None, played.output
+    assert status["device"] == "d1"
+    return int(status["pid"])
+
+
+def test_a_stage_is_started_once_and_replaced_when_anything_changed(hosts: LocalHosts) -> None:
+    checked = hosts.role("stage_service", check_mode=True)
+    assert checked.changed == {"d1": 1}
+    assert _status(hosts) is None, "check mode started a stage"
+
+    started = hosts.role("stage_service")
+    assert started.changed == {"d1": 1}
+    first = _running(hosts, started)
+    assert os.getsid(first) == first, "it would end with the session that started it"
+    secret = hosts.home() / "run" / "secret"
+    assert secret.read_text() == SECRET
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert SECRET not in started.output
+
+    again = hosts.role("stage_service")
+    assert again.changed == {"d1": 0}
+    assert not again.task_ran("Start the stage"), "the quick question must do"
+    assert _running(hosts, again) == first
+
+    other_config = hosts.role("stage_service", stage_service_idle_s=300)
+    second = _running(hosts, other_config)
+    assert second != first
+    (hosts.home() / "runtime" / ".digest").write_text("two")
+    third = _running(hosts, hosts.role("stage_service", stage_service_idle_s=300))
+    assert third != second
+
+    stopped = hosts.role("stage_service", tasks_from="stop")
+    assert stopped.changed == {"d1": 1}
+    assert _status(hosts) is None
+    assert hosts.role("stage_service", tasks_from="stop").changed == {"d1": 0}
+
+
+def test_a_port_in_use_is_named_with_its_process(hosts: LocalHosts) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = hosts.role("stage_service", stage_port=port)
+    assert refused.status != 0
+    assert "d1: the stage ended with status 3 while starting" in refused.message
+    assert f"{port}" in refused.message
+    assert f"pid {os.getpid()}" in refused.message
+
+
+def test_a_stage_that_crashes_is_told_in_its_own_words(hosts: LocalHosts) -> None:
+    runtime = hosts.home() / "runtime"
+    (runtime / "stage_runtime").unlink()
+    (runtime / "stage_runtime").mkdir()
+    (runtime / "stage_runtime" / "stage.py").write_text("raise SystemExit('no torch here')")
+    shutil.copy(PROJECT / "stage_runtime" / "control.py", runtime / "stage_runtime")
+    refused = hosts.role("stage_service")
+    assert refused.status != 0
+    assert "d1: the stage ended with status 1 while starting: no torch here" in refused.message
+
+
+def test_a_silent_stage_is_given_up_and_killed(hosts: LocalHosts) -> None:
+    runtime = hosts.home() / "runtime"
+    (runtime / "stage_runtime").unlink()
+    (runtime / "stage_runtime").mkdir()
+    (runtime / "stage_runtime" / "stage.py").write_text("import time\ntime.sleep(60)")
+    refused = hosts.role("stage_service", stage_service_start_timeout_s=1)
+    assert refused.status != 0
+    assert "d1: the stage did not answer within 1 s (stage_service_start_timeout_s)" in refused.message
+    assert hosts.role("stage_service", tasks_from="stop").changed == {"d1": 0}, "it was left running"
+
+
+def test_a_device_without_runtime_is_told_to_be_provisioned(hosts: LocalHosts) -> None:
+    (hosts.home() / "runtime" / ".digest").unlink()
+    refused = hosts.role("stage_service")
+    assert refused.status != 0
+    assert f"d1: {hosts.home()}/runtime holds no runtime; provision the device first" in refused.message
+
+
+def test_a_short_secret_is_refused(hosts: LocalHosts) -> None:
+    refused = hosts.role("stage_service", stage_service_secret="swordfish")  # noqa: S106  (not one of ours)
+    assert refused.status != 0
+    assert "d1: the stage cannot start with a secret of 9 characters" in refused.message
+    assert not (hosts.home() / "run").exists()
