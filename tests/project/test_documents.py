@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from analysis.campaigns import find_campaigns
+from analysis.compute import analyse
+from analysis.journal import read_journals
+from analysis.tables import fronts_frame, points_frame
 from stage_runtime.formats.row import HopFigures, LinkDirection, Measurement, Row, StageFigures
+from tests.analysis.synthetic import Plan, make_rows, write_campaign
 from tests.project.structure import ROOT
 
 _README = (ROOT / "README.md").read_text()
@@ -21,12 +27,13 @@ def _commands(text: str) -> str:
     return "\n".join([*fenced, *re.findall(r"`([^`\n]+)`", text)])
 
 
-def _section(struct: type[msgspec.Struct]) -> str:
-    """Give the part of METHODOLOGY.md under the heading that names a struct."""
+def _defined_under(name: str) -> list[str]:
+    """Give the names defined in the table of METHODOLOGY.md under the heading that has `name`."""
     parts = re.split(r"^#+ ", _METHODOLOGY, flags=re.MULTILINE)
-    found = [part for part in parts if f"`{struct.__name__}`" in part.partition("\n")[0]]
-    assert len(found) == 1, f"METHODOLOGY.md needs one heading with `{struct.__name__}`"
-    return found[0]
+    found = [part for part in parts if f"`{name}`" in part.partition("\n")[0]]
+    assert len(found) == 1, f"METHODOLOGY.md needs one heading with `{name}`"
+    cells = re.findall(r"^\| (`[^|]*`) \| \S", found[0], flags=re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
 
 
 def test_readme_names_existing_make_targets() -> None:
@@ -51,5 +58,12 @@ def test_readme_names_existing_files() -> None:
 
 @pytest.mark.parametrize("struct", [Row, Measurement, StageFigures, HopFigures, LinkDirection])
 def test_methodology_defines_every_field(struct: type[msgspec.Struct]) -> None:
-    defined = set(re.findall(r"^\| `(\w+)` \|", _section(struct), flags=re.MULTILINE))
-    assert defined == set(struct.__struct_fields__)
+    assert sorted(_defined_under(struct.__name__)) == sorted(struct.__struct_fields__)
+
+
+def test_methodology_defines_every_column_of_the_tables(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path / "made-up", make_rows(Plan(networks=("lan",), cuts=(3,), repeats=1)))
+    campaigns = find_campaigns([campaign], tmp_path)
+    analysis = analyse(campaigns, read_journals(campaigns))
+    assert sorted(_defined_under("points")) == sorted(points_frame(analysis.fronts).columns)
+    assert sorted(_defined_under("fronts")) == sorted(fronts_frame(analysis.conclusions).columns)
