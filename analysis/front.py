@@ -103,7 +103,7 @@ def _complete_campaign(prefix: str, parsed_args: argparse.Namespace, **_: object
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 with one line on stderr when there is nothing to show."""
     parser = _parser()
-    argcomplete.autocomplete(parser)
+    argcomplete.autocomplete(parser, always_complete_options=False)
     options = parser.parse_args(arguments)
     try:
         _run(options)

@@ -78,6 +78,7 @@ def _choose(fronts: Sequence[Front]) -> set[str]:
     for front in fronts:
         offer(front.references, -2 * len(front.points))
         offer(front.front_points, -len(front.points))
+        offer(front.front_points[::-1], -len(front.points))
         offer(sorted(front.points, key=lambda point: point.latency.value), 0)
         offer(sorted(front.points, key=lambda point: -point.throughput.value), 0)
     return set(sorted(rank, key=lambda split: rank[split])[:MOST_SPLITS])

@@ -1,0 +1,130 @@
+"""What the figures show is held as data; that they draw at all, by drawing."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from analysis.compute import Analysis
+from analysis.figures import style
+from analysis.figures.draw import KINDS, draw
+from analysis.figures.front import draw_fronts, staircase
+from analysis.figures.heatmap import draw_heatmap, matrix
+from analysis.figures.labels import Box, Label, choose_place
+from analysis.figures.stages import draw_stages
+from analysis.studies import Study
+
+FRAME = Box(left=0, bottom=0, right=400, top=300)
+
+
+@pytest.fixture(scope="session")
+def study(analysis_of_campaign: Analysis) -> Study:
+    return analysis_of_campaign.studies[0]
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_yticklabels()]]
+
+
+def test_every_figure_names_the_reference_points(study: Study) -> None:
+    for figure in (draw_fronts(study), draw_stages(study), draw_heatmap(study)):
+        assert {"only:pi1", "only:pi2"} <= set(texts(figure))
+
+
+def test_each_network_has_its_panel_with_every_front_point_and_reference_labelled(study: Study) -> None:
+    figure = draw_fronts(study)
+    for axes, front in zip(figure.axes, study.fronts, strict=True):
+        required = {point.split for point in (*front.front_points, *front.references)}
+        assert required <= {text.get_text() for text in axes.texts}
+        assert axes.get_title(loc="left") == front.condition.network
+
+
+def test_an_axis_is_logarithmic_only_where_values_differ_much(study: Study) -> None:
+    lan, slow = draw_fronts(study).axes
+    assert (lan.get_xscale(), slow.get_xscale()) == ("linear", "log")
+    assert "ms" in lan.get_xlabel()
+    assert slow.get_xlabel().endswith("log scale")
+
+
+def test_all_points_lie_within_their_panel(study: Study) -> None:
+    for axes, front in zip(draw_fronts(study).axes, study.fronts, strict=True):
+        for point in front.points:
+            assert axes.get_xlim()[0] < point.latency.value < axes.get_xlim()[1]
+            assert axes.get_ylim()[0] < point.throughput.value < axes.get_ylim()[1]
+
+
+def test_the_staircase_gives_the_most_throughput_that_each_latency_allows(study: Study) -> None:
+    front = study.fronts[0]
+    xs, ys = staircase(front, right=1e4, bottom=0.0)
+    assert ys[0] == 0.0
+    assert xs[-1] == 1e4
+    corners = list(zip(xs, ys, strict=True))
+    for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+        assert x0 == x1 or y0 == y1
+        assert x1 >= x0
+        assert y1 >= y0
+    for latency in np.linspace(xs[0], 2 * xs[0], 50):
+        allowed = max(point.throughput.value for point in front.points if point.latency.value <= latency)
+        assert max(y for x, y in corners if x <= latency) == allowed
+
+
+def test_the_heat_map_holds_every_point_in_its_cell_and_nothing_else(study: Study) -> None:
+    table = matrix(study, lambda point: point.latency.value)
+    for column, front in enumerate(study.fronts):
+        for point in front.points:
+            assert table[study.splits.index(point.split), column] == point.latency.value
+    assert table.size == sum(len(front.points) for front in study.fronts)
+
+
+def test_drawing_leaves_a_notebooks_settings_alone(study: Study) -> None:
+    import matplotlib as mpl  # noqa: PLC0415 - asked for its settings here and nowhere else
+
+    before = dict(mpl.rcParams)
+    style.write(draw_stages(study), "svg")
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_figure_is_written_as_svg_and_png_alike_each_time(study: Study, kind: object, tmp_path: Path) -> None:
+    assert isinstance(kind, type(KINDS[0]))
+    first, second = (draw(study, kind, ("svg", "png")) for _ in range(2))
+    assert first == second
+    assert first["png"].startswith(b"\x89PNG")
+    assert b"<svg" in first["svg"]
+    assert not re.search(rb'(href|src)="https?:', first["svg"])
+    assert list(tmp_path.iterdir()) == []
+
+
+spots = st.tuples(st.floats(0, 400), st.floats(0, 300))
+
+
+@given(spots, st.lists(spots, max_size=12))
+def test_a_label_that_may_be_left_out_covers_nothing_and_stays_inside(
+    spot: tuple[float, float], others: list[tuple[float, float]]
+) -> None:
+    taken = [Box(left=x - 8, right=x + 8, bottom=y - 8, top=y + 8) for x, y in others]
+    label = Label(text="P12", x=0, y=0, colour="k", size=8, required=False)
+    place = choose_place(label, spot, 1.4, taken, FRAME)
+    if place is not None:
+        box, _ = place
+        assert all(box.overlap(other) == 0 for other in taken)
+        assert box.outside(FRAME) == pytest.approx(0)
+
+
+def test_a_required_label_is_placed_even_where_all_is_taken() -> None:
+    label = Label(text="P12", x=0, y=0, colour="k", size=8)
+    assert choose_place(label, (200, 150), 1.4, [FRAME], FRAME) is not None
+    optional = Label(text="P12", x=0, y=0, colour="k", size=8, required=False)
+    assert choose_place(optional, (200, 150), 1.4, [FRAME], FRAME) is None
+
+
+@pytest.mark.parametrize(("value", "text"), [(12845.2, "12,845"), (244.4, "244"), (42.0, "42.0"), (0.379, "0.38")])
+def test_cells_have_three_significant_digits(value: float, text: str) -> None:
+    assert style.cell_number(value) == text
