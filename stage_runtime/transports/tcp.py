@@ -159,8 +159,8 @@ class TcpListener(Listener):
 
     def accept(self, timeout_s: float) -> Stream | None:
         """Wait for the next connection."""
-        self._socket.settimeout(timeout_s)
         try:
+            self._socket.settimeout(timeout_s)
             connection, address = self._socket.accept()
         except (TimeoutError, ConnectionAbortedError):
             return None

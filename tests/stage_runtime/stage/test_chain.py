@@ -1,0 +1,306 @@
+"""Runs over chains inside one process: what must hold, and what must go wrong cleanly."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.manifest import Manifest
+from stage_runtime.formats.row import Measurement
+from stage_runtime.transports.memory import MemoryTransport
+from stage_runtime.wire.channel import Channel
+from stage_runtime.wire.frames import Kind
+from stage_runtime.wire.handshake import greet_listener
+from stage_runtime.wire.messages import Configure, Error, decode, encode
+from tests.stage_runtime.stage.chain import SECRET, Device, chain, expected_output, write_cache
+from tests.stage_runtime.stage.processes import make_cell
+
+# a batch of two is 128 kB: twice what a direction of the memory network holds
+SHAPE = (16, 1000)
+
+
+class Chain:
+    """Three devices, the model, and its images."""
+
+    def __init__(self, devices: list[Device], manifest: Manifest, images: torch.Tensor, folder: Path) -> None:
+        self.devices = devices
+        self.manifest = manifest
+        self.images = images
+        self.folder = folder
+
+    def cell(self, cut: tuple[int, ...] = (1, 2), **changes: Any) -> Cell:
+        configs = [device.config for device in self.devices]
+        return make_cell(configs, self.manifest, cut, **{"timeout_s": 30.0} | changes)
+
+    def run(self, cut: tuple[int, ...] = (1, 2), **changes: Any) -> Measurement:
+        return self.devices[0].service.lead(self.cell(cut, **changes)).measure()
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Chain]:
+    manifest, images = write_cache(tmp_path / "cache", SHAPE)
+    with chain(tmp_path, tmp_path / "cache", 3) as devices:
+        yield Chain(devices, manifest, images, tmp_path)
+
+
+@pytest.mark.parametrize("window", [1, 2, 7])
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize("cut", [(), (2,), (0,), (4,), (1, 2), (0, 4), (2, 2)])
+def test_every_cut_and_window_gives_the_whole_models_output(
+    three: Chain, cut: tuple[int, ...], window: int, warmup: int
+) -> None:
+    saved = three.folder / "output.safetensors"
+    cell = three.cell(cut, window=window, batch=4, batches=5, warmup=warmup)
+    measured = three.devices[0].service.lead(cell, saved).measure()
+    assert measured.status == "ok", measured.reason
+    output = load_file(saved)["output"]
+    assert torch.equal(output, expected_output(three.images, 4, range(warmup, warmup + 5)))
+    assert len(measured.batch_response_ms) == len(measured.batch_latency_ms) == 5
+    assert len(measured.warmup_response_ms) == warmup
+    assert [(stage.device, stage.first, stage.last) for stage in measured.stages] == [
+        (stage.device, stage.first, stage.last) for stage in cell.stages
+    ]
+    assert [(hop.source, hop.target) for hop in measured.hops] == [
+        (f"dev{i + 1}", f"dev{i + 2}") for i in range(len(cut))
+    ]
+    for hop in measured.hops:
+        assert 4 * 64_000 < hop.bytes < 4 * 64_000 + 100
+
+
+def test_figures_add_up(three: Chain) -> None:
+    measured = three.run(batches=5)
+    assert measured.latency_ms is not None
+    assert measured.response_ms is not None
+    assert measured.throughput_ips is not None
+    # all stages share this process's clock, so the estimated offsets must be next to nothing
+    for hop in measured.hops:
+        assert abs(hop.offset_ms) <= hop.offset_uncertainty_ms
+    uncertainty = sum(hop.offset_uncertainty_ms for hop in measured.hops)
+    parts = sum(stage.compute_ms for stage in measured.stages)
+    for latency, response in zip(measured.batch_latency_ms, measured.batch_response_ms, strict=True):
+        assert latency <= response + uncertainty
+    assert parts <= measured.response_ms * 1.5
+    assert measured.measuring_s * 1e3 >= sum(measured.batch_response_ms)
+    assert measured.elapsed_s >= measured.measuring_s
+
+
+def test_connections_are_kept_from_cell_to_cell(three: Chain) -> None:
+    for _ in range(3):
+        assert three.run().status == "ok"
+    serving = [thread for thread in threading.enumerate() if thread.name == "upstream"]
+    assert len(serving) == 2
+
+
+def test_no_thread_of_a_run_outlives_it(three: Chain) -> None:
+    three.run(window=3)
+    three.run(window=3)
+    left = [thread.name for thread in threading.enumerate() if thread.name in {"hop", "send"}]
+    assert left == []
+
+
+@pytest.mark.parametrize("guilty", [0, 1, 2])
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_failing_stage_is_named_and_the_next_cell_is_well(three: Chain, guilty: int, window: int) -> None:
+    calls = 0
+
+    def fail_on_the_third(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise MemoryError("no memory left for it")
+        return tensor
+
+    three.devices[guilty].loader.after_forward = fail_on_the_third
+    measured = three.run(window=window, batches=6)
+    assert (measured.status, measured.failed_device) == ("failed", f"dev{guilty + 1}")
+    assert "computing failed: MemoryError: no memory left for it" in measured.reason
+    assert_next_is_well(three)
+
+
+@pytest.mark.parametrize("guilty", [0, 1, 2])
+def test_a_stage_that_cannot_load_is_named(three: Chain, guilty: int) -> None:
+    def fail() -> None:
+        raise FileNotFoundError("block 7")
+
+    three.devices[guilty].loader.before_load = fail
+    measured = three.run()
+    assert (measured.status, measured.failed_device) == ("failed", f"dev{guilty + 1}")
+    assert "cannot load blocks" in measured.reason
+    assert "FileNotFoundError: block 7" in measured.reason
+    three.devices[guilty].loader.before_load = lambda: None
+    assert_next_is_well(three)
+
+
+def test_an_output_that_is_not_finite_is_invalid(three: Chain) -> None:
+    three.devices[2].loader.after_forward = lambda tensor: tensor * float("nan")
+    measured = three.run()
+    assert (measured.status, measured.failed_device) == ("invalid", "dev3")
+    assert "not finite" in measured.reason
+    three.devices[2].loader.after_forward = lambda tensor: tensor
+    assert_next_is_well(three)
+
+
+def test_an_output_of_another_shape_is_refused_where_it_arises(three: Chain) -> None:
+    three.devices[1].loader.after_forward = lambda tensor: tensor[:, :3]
+    measured = three.run()
+    assert (measured.status, measured.failed_device) == ("failed", "dev2")
+    assert "the manifest says float32 (2, 16, 1000)" in measured.reason
+
+
+@pytest.mark.parametrize("guilty", [0, 1, 2])
+def test_a_stage_that_hangs_is_named_when_time_is_over(three: Chain, guilty: int) -> None:
+    hang = threading.Event()
+
+    def wait(tensor: torch.Tensor) -> torch.Tensor:
+        hang.wait(20)
+        return tensor
+
+    three.devices[guilty].loader.after_forward = wait
+    measured = three.run(timeout_s=2.5)
+    three.devices[guilty].loader.after_forward = lambda tensor: tensor
+    hang.set()
+    assert (measured.status, measured.failed_device) == ("timeout", f"dev{guilty + 1}")
+    assert "was still computing batch 0" in measured.reason
+    assert_next_is_well(three)
+
+
+def test_a_stage_that_hangs_while_loading_is_named(three: Chain) -> None:
+    hang = threading.Event()
+    three.devices[1].loader.before_load = lambda: hang.wait(20) and None
+    measured = three.run(timeout_s=2.5)
+    hang.set()
+    assert (measured.status, measured.failed_device) == ("timeout", "dev2")
+    assert "was still loading blocks [1, 2)" in measured.reason
+    assert_next_is_well(three)
+
+
+def test_a_newer_run_ends_an_older_one(three: Chain) -> None:
+    begun, hang = threading.Event(), threading.Event()
+
+    def wait(tensor: torch.Tensor) -> torch.Tensor:
+        begun.set()
+        hang.wait(20)
+        return tensor
+
+    three.devices[1].loader.after_forward = wait
+    first: list[Measurement] = []
+    older = threading.Thread(target=lambda: first.append(three.run()))
+    older.start()
+    assert begun.wait(20)
+    three.devices[1].loader.after_forward = lambda tensor: tensor
+    threading.Timer(0.2, hang.set).start()
+    assert three.run().status == "ok"
+    older.join(20)
+    assert first[0].status == "failed"
+    assert "taken over by a newer run command" in first[0].reason
+
+
+def test_a_device_can_lead_one_cell_and_follow_in_the_next(three: Chain) -> None:
+    backwards = [three.devices[i].config for i in (2, 1, 0)]
+    for _ in range(2):
+        assert three.run().status == "ok"
+        cell = make_cell(backwards, three.manifest, (1, 3))
+        assert three.devices[2].service.lead(cell).measure().status == "ok"
+
+
+def test_a_stage_that_was_restarted_between_cells_is_found_again(tmp_path: Path) -> None:
+    manifest, _ = write_cache(tmp_path / "cache", SHAPE)
+    network = MemoryTransport()
+    with chain(tmp_path / "a", tmp_path / "cache", 2, network) as devices:
+        cell = make_cell([device.config for device in devices], manifest, (2,))
+        assert devices[0].service.lead(cell).measure().status == "ok"
+        for thread in threading.enumerate():
+            assert thread.name != "hop"
+        for idle in devices[0].service._workplace.neighbours._idle.values():
+            idle.abort()
+        assert devices[0].service.lead(cell).measure().status == "ok"
+
+
+def test_a_device_that_is_not_there_is_named(three: Chain) -> None:
+    three.devices[1].service.stop("gone")
+    three.devices[1].service.shut_down()
+    measured = three.run()
+    assert (measured.status, measured.failed_device) == ("failed", "dev2")
+    assert "does its stage run?" in measured.reason
+
+
+def test_the_third_device_missing_is_reported_by_the_second(three: Chain) -> None:
+    three.devices[2].service.stop("gone")
+    three.devices[2].service.shut_down()
+    measured = three.run()
+    assert (measured.status, measured.failed_device) == ("failed", "dev3")
+
+
+def test_a_wrong_address_is_recognised(three: Chain) -> None:
+    configs = [three.devices[i].config for i in (0, 1)]
+    cell = make_cell(configs, three.manifest, (2,))
+    stages = (
+        cell.stages[0],
+        type(cell.stages[1])(device="pi9", address="127.0.0.2", port=configs[1].port, first=2, last=4),
+    )
+    measured = three.devices[0].service.lead(make_cell(configs, three.manifest, (2,), stages=stages)).measure()
+    assert measured.status == "failed"
+    assert "this stage is dev2, but the cell expects pi9" in measured.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"window": 0}, "window is 0"),
+        ({"engine": "warp"}, "known engines: eager"),
+        ({"codec": "zip"}, "known codecs: none"),
+        ({"manifest_id": "nothing"}, "the model_shards role brings it"),
+        ({"inputs_id": "nothing"}, "the model_shards role brings it"),
+    ],
+)
+def test_a_cell_that_makes_no_sense_is_refused(three: Chain, changes: dict[str, Any], named: str) -> None:
+    measured = three.run(**changes)
+    assert measured.status == "failed"
+    assert named in measured.reason
+    assert measured.failed_device == "dev1"
+
+
+def test_stages_that_do_not_cover_the_model_are_refused(three: Chain) -> None:
+    assert "do not cover blocks 0 to 4" in three.run((1, 3, 2)[:2], stages=three.cell((1,)).stages[:1]).reason
+
+
+def test_another_runtime_version_is_refused_by_name(three: Chain) -> None:
+    error = talk(three, Kind.CONFIGURE, encode(Configure(runtime="9.9", stage=1, cell=three.cell((2,)))))
+    assert error.device == "dev2"
+    assert "the stage above 9.9; run playbooks/provision.yml" in error.reason
+
+
+def test_a_configuration_that_does_not_parse_is_answered(three: Chain) -> None:
+    assert "Configure message does not parse" in talk(three, Kind.CONFIGURE, b"{}").reason
+
+
+def talk(three: Chain, kind: Kind, body: bytes) -> Error:
+    """Speak to the second device as a stage above would, and give the error it answers with."""
+    config = three.devices[1].config
+    network = three.devices[0].service._workplace.neighbours._transport
+    stream = network.connect(config.data_address, config.port, 5)
+    greet_listener(stream, SECRET, 5)
+    channel = Channel(stream)
+    channel.send_message(kind, 5, 0, body, 5)
+    while True:
+        header = channel.receive_header(10)
+        answer = channel.receive_body(header)
+        if header.kind is Kind.ERROR:
+            channel.abort()
+            return decode(answer, Error)
+
+
+def assert_next_is_well(three: Chain) -> None:
+    """Run the next cell, whose frames must all be its own."""
+    saved = three.folder / "next.safetensors"
+    measured = three.devices[0].service.lead(three.cell(batch=3, window=2), saved).measure()
+    assert measured.status == "ok", measured.reason
+    assert torch.equal(load_file(saved)["output"], expected_output(three.images, 3, range(1, 4)))

@@ -1,0 +1,163 @@
+"""What every transport promises, asked of each of them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stage_runtime.errors import TransportError, TransportTimeout
+from stage_runtime.transports.base import Listener, Stream, Transport
+from stage_runtime.transports.memory import MemoryTransport
+from stage_runtime.transports.tcp import TcpListener, TcpTransport
+
+Ends = tuple[Stream, Stream]
+
+
+def listen(transport: Transport) -> tuple[Listener, int]:
+    listener = transport.listen("127.0.0.1", 0)
+    return listener, listener.port if isinstance(listener, TcpListener) else 0
+
+
+@pytest.fixture(params=[TcpTransport, MemoryTransport])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    made: Transport = request.param()
+    return made
+
+
+@pytest.fixture
+def ends(transport: Transport) -> Iterator[Ends]:
+    listener, port = listen(transport)
+    caller = transport.connect("127.0.0.1", port, 5)
+    called = listener.accept(5)
+    listener.close()
+    assert called is not None
+    yield caller, called
+    caller.close()
+    called.close()
+
+
+def receive(stream: Stream, count: int, timeout_s: float = 5) -> bytes:
+    buffer = bytearray(count)
+    stream.receive_into(memoryview(buffer), timeout_s)
+    return bytes(buffer)
+
+
+def test_buffers_arrive_whole_and_in_order(ends: Ends) -> None:
+    one, other = ends
+    one.send([memoryview(b"ab"), memoryview(b""), memoryview(b"cde")], 5)
+    assert receive(other, 5) == b"abcde"
+
+
+def test_both_directions_carry_more_than_they_hold_at_once(ends: Ends) -> None:
+    there, back = bytes(range(256)) * 40_000, bytes(reversed(range(256))) * 40_000
+    with ThreadPoolExecutor(4) as pool:
+        results = [
+            pool.submit(ends[0].send, [memoryview(there)[:100], memoryview(there)[100:]], 30),
+            pool.submit(ends[1].send, [memoryview(back)], 30),
+            pool.submit(receive, ends[1], len(there), 30),
+            pool.submit(receive, ends[0], len(back), 30),
+        ]
+        assert results[2].result() == there
+        assert results[3].result() == back
+        assert results[0].result() is results[1].result() is None
+
+
+def test_a_silent_peer_times_out(ends: Ends) -> None:
+    ends[1].send([memoryview(b"1234")], 5)
+    with pytest.raises(TransportTimeout):
+        receive(ends[0], 5, 0.05)
+
+
+def test_a_peer_that_takes_nothing_times_out(ends: Ends) -> None:
+    with pytest.raises(TransportTimeout):
+        ends[0].send([memoryview(bytes(64 * 2**20))], 0.2)
+
+
+def test_what_was_sent_before_a_close_arrives_then_the_end(ends: Ends) -> None:
+    ends[0].send([memoryview(b"last words")], 5)
+    ends[0].close()
+    assert receive(ends[1], 10) == b"last words"
+    with pytest.raises(TransportError, match="closed the connection"):
+        receive(ends[1], 1)
+
+
+def test_abort_wakes_a_blocked_receiver_and_a_blocked_sender(ends: Ends) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        receiving = pool.submit(receive, ends[0], 1, 60)
+        sending = pool.submit(ends[0].send, [memoryview(bytes(64 * 2**20))], 60)
+        ends[0].abort()
+        for future in (receiving, sending):
+            error = future.exception(timeout=30)
+            assert isinstance(error, TransportError)
+            assert not isinstance(error, TransportTimeout)
+
+
+def test_a_stream_is_quiet_only_while_open_and_empty(ends: Ends) -> None:
+    assert ends[0].is_quiet()
+    ends[1].send([memoryview(b"x")], 5)
+    wait_loud(ends[0])
+    receive(ends[0], 1)
+    assert ends[0].is_quiet()
+    ends[1].close()
+    wait_loud(ends[0])
+
+
+def wait_loud(stream: Stream) -> None:
+    for _ in range(10_000):
+        if not stream.is_quiet():
+            return
+    pytest.fail("nothing ever arrived")
+
+
+def test_nobody_listening_is_named(transport: Transport) -> None:
+    listener, port = listen(transport)
+    listener.close()
+    with pytest.raises(TransportError, match=rf"cannot connect to 127\.0\.0\.1:{port}"):
+        transport.connect("127.0.0.1", port, 1)
+
+
+def test_accept_gives_up_in_time(transport: Transport) -> None:
+    listener, _ = listen(transport)
+    assert listener.accept(0.01) is None
+    listener.close()
+    with pytest.raises(TransportError):
+        listener.accept(0.01)
+
+
+def test_a_port_in_use_is_named(transport: Transport) -> None:
+    listener, port = listen(transport)
+    with pytest.raises(TransportError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+        transport.listen("127.0.0.1", port)
+    listener.close()
+
+
+def test_tcp_connects_from_the_address_it_was_given() -> None:
+    listener, port = listen(TcpTransport())
+    caller = TcpTransport("127.0.0.9").connect("127.0.0.1", port, 5)
+    called = listener.accept(5)
+    assert called is not None
+    assert called.peer.startswith("127.0.0.9:")
+    for stream in (caller, called):
+        stream.close()
+    listener.close()
+
+
+def test_tcp_says_which_address_is_not_this_machines() -> None:
+    with pytest.raises(TransportError, match=r"cannot listen on 192\.0\.2\.1:47300"):
+        TcpTransport().listen("192.0.2.1", 47300)
+
+
+def test_a_reset_is_an_error_not_an_end() -> None:
+    listener, port = listen(TcpTransport())
+    caller = socket.create_connection(("127.0.0.1", port))
+    called = listener.accept(5)
+    assert called is not None
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    caller.close()
+    with pytest.raises(TransportError, match="broken"):
+        receive(called, 1)
+    called.close()
+    listener.close()

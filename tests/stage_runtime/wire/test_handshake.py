@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from stage_runtime.errors import SplitbedError, TransportError
+from stage_runtime.transports.base import Stream
+from stage_runtime.transports.memory import memory_pair
+from stage_runtime.wire.handshake import MAGIC, greet_caller, greet_listener, read_secret
+
+SECRET = b"0123456789abcdef"
+
+
+def both(listener: Callable[[Stream], None], caller: Callable[[Stream], None]) -> list[Future[None]]:
+    near, far = memory_pair()
+
+    def part(work: Callable[[Stream], None], stream: Stream) -> None:
+        try:
+            work(stream)
+        finally:
+            if work is listener:
+                stream.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        return [pool.submit(part, listener, near), pool.submit(part, caller, far)]
+
+
+def test_two_sides_with_the_same_secret_agree() -> None:
+    done = both(lambda s: greet_caller(s, SECRET, 5), lambda s: greet_listener(s, SECRET, 5))
+    assert [future.exception() for future in done] == [None, None]
+
+
+def test_a_caller_with_another_secret_is_refused_and_told() -> None:
+    listener, caller = both(lambda s: greet_caller(s, SECRET, 5), lambda s: greet_listener(s, b"fedcba9876543210", 5))
+    assert isinstance(listener.exception(), TransportError)
+    assert "does not know this stage's secret" in str(listener.exception())
+    assert "refused this stage's secret" in str(caller.exception())
+
+
+def test_a_stranger_learns_nothing() -> None:
+    heard = bytearray()
+
+    def stranger(stream: Stream) -> None:
+        stream.send([memoryview(MAGIC + bytes(64))], 5)
+        one = bytearray(1)
+        while True:
+            stream.receive_into(memoryview(one), 5)
+            heard.extend(one)
+
+    listener, caller = both(lambda s: greet_caller(s, SECRET, 5), stranger)
+    assert isinstance(listener.exception(), TransportError)
+    assert isinstance(caller.exception(), TransportError)
+    assert len(heard) == len(MAGIC) + 32  # the greeting, never a proof
+
+
+def test_a_listener_without_the_secret_is_found_out() -> None:
+    def impostor(stream: Stream) -> None:
+        stream.send([memoryview(MAGIC + bytes(32))], 5)
+        proof = bytearray(len(MAGIC) + 64)
+        stream.receive_into(memoryview(proof), 5)
+        stream.send([memoryview(proof)[-32:]], 5)  # the caller's own proof played back
+
+    _, caller = both(impostor, lambda s: greet_listener(s, SECRET, 5))
+    assert "does not know this stage's secret" in str(caller.exception())
+
+
+def test_something_else_on_the_port_is_named() -> None:
+    _, caller = both(
+        lambda s: s.send([memoryview(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3")], 5),
+        lambda s: greet_listener(s, SECRET, 5),
+    )
+    assert "is no stage: it greets with b'SSH-'" in str(caller.exception())
+
+
+def test_an_old_proof_is_worth_nothing() -> None:
+    recorded = bytearray(len(MAGIC) + 64)
+
+    def recorder(stream: Stream) -> None:
+        stream.send([memoryview(MAGIC + bytes(32))], 5)
+        stream.receive_into(memoryview(recorded), 5)
+
+    both(recorder, lambda s: greet_listener(s, SECRET, 5))
+    listener, _ = both(lambda s: greet_caller(s, SECRET, 5), lambda s: s.send([memoryview(recorded)], 5))
+    assert "does not know this stage's secret" in str(listener.exception())
+
+
+def test_a_secret_must_be_private_and_long_enough(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with pytest.raises(SplitbedError, match="No such file"):
+        read_secret(file)
+    file.write_bytes(SECRET + b"\n")
+    file.chmod(0o644)
+    with pytest.raises(SplitbedError, match="chmod 600"):
+        read_secret(file)
+    file.chmod(0o600)
+    assert read_secret(file) == SECRET
+    file.write_bytes(b"short")
+    with pytest.raises(SplitbedError, match="holds 5 bytes"):
+        read_secret(file)
