@@ -1,0 +1,308 @@
+"""The matrix as data: syntax of splits, cells of every chain length, identities, order."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stage_runtime.formats.cell import Cell
+from sweep.errors import InventoryError, OptionError
+from sweep.inventory import Testbed as Bed  # pytest takes a module's name in Test* for tests
+from sweep.matrix import (
+    ConditionPlan,
+    Run,
+    cell_for,
+    choose_cuts,
+    parse_split,
+    plan_matrix,
+    refuse_useless_splits,
+    split_label,
+)
+from tests.sweep.support import LAN, device, options, small_testbed
+
+TESTBED = small_testbed()
+POINTS = {"alexnet": tuple(range(1, 13)), "vgg16": tuple(range(1, 31)), "resnet18": tuple(range(1, 9))}
+SOURCES = {"weights": "seeded", "inputs": "default"}
+
+
+def plans(testbed: Bed = TESTBED, sources: dict[str, str] = SOURCES, **given: Any) -> tuple[ConditionPlan, ...]:
+    return plan_matrix(options(**given), testbed, POINTS, sources)
+
+
+def runs(testbed: Bed = TESTBED, **given: Any) -> list[Run]:
+    return [run for plan in plans(testbed, **given) for run in plan.runs]
+
+
+@pytest.mark.parametrize(
+    ("token", "cuts"),
+    [
+        ("P3", ((3,),)),
+        ("p3", ((3,),)),
+        ("3", ((3,),)),
+        ("P3-P5", ((3,), (4,), (5,))),
+        ("3-P4", ((3,), (4,))),
+        ("P7-P7", ((7,),)),
+        ("P2+P5", ((2, 5),)),
+        ("1+2+30", ((1, 2, 30),)),
+    ],
+)
+def test_a_word_of_splits_names_its_cuts(token: str, cuts: tuple[tuple[int, ...], ...]) -> None:
+    assert parse_split(token) == cuts
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "P", "Q3", "P3-", "-P3", "P5-P3", "P5+P5", "P5+P2", "P3+", "+", "P1-P2+P3", "P1+P2-P3", "P٣", "P99999", "1.5"],
+)
+def test_a_word_that_is_no_cut_is_refused_and_quoted(token: str) -> None:
+    with pytest.raises(OptionError, match="option `splits`") as caught:
+        parse_split(token)
+    assert f"`{token}`" in str(caught.value)
+
+
+@given(st.sets(st.integers(1, 9999), min_size=1, max_size=6).map(lambda cut: tuple(sorted(cut))))
+def test_a_label_parses_back_to_its_cut(cut: tuple[int, ...]) -> None:
+    assert parse_split(split_label(cut)) == (cut,)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4])
+def test_without_splits_every_cut_is_taken(stages: int) -> None:
+    points = POINTS["resnet18"]
+    cuts = choose_cuts((), "resnet18", points, stages)
+    assert len(cuts) == (comb(len(points), stages - 1) if stages > 1 else 0)
+    assert all(len(cut) == stages - 1 and list(cut) == sorted(set(cut)) for cut in cuts)
+    assert len(set(cuts)) == len(cuts)
+
+
+def test_named_cuts_are_taken_once_and_by_number_of_stages() -> None:
+    assert choose_cuts(("P3", "3", "P2-P4", "P1+P5"), "vgg16", POINTS["vgg16"], 2) == ((3,), (2,), (4,))
+    assert choose_cuts(("P3", "P1+P5"), "vgg16", POINTS["vgg16"], 3) == ((1, 5),)
+    assert choose_cuts(("P3",), "vgg16", POINTS["vgg16"], 1) == ()
+
+
+def test_a_split_point_that_a_model_lacks_is_refused_with_those_it_has() -> None:
+    with pytest.raises(OptionError, match=r"alexnet has no split point P13 \(it has P1 to P12\)"):
+        plans(splits="P12-P13")
+    with pytest.raises(OptionError, match="resnet18 has no split point P9"):
+        plans(model="vgg16,resnet18", splits="P9")
+    with pytest.raises(OptionError, match="it has none"):
+        choose_cuts(("P1",), "tiny", (), 2)
+
+
+def test_splits_that_fit_no_chain_are_refused_with_the_chains() -> None:
+    for asked in ({"splits": "P2+P5"}, {"splits": "P1", "chains": "solo"}, {"splits": "P1", "chains": "trio"}):
+        with pytest.raises(OptionError, match=r"makes \d stages, but the chains \w+ have \d devices"):
+            refuse_useless_splits(options(**asked), TESTBED)
+    refuse_useless_splits(options(splits="P1,P2+P5", chains="pair,trio"), TESTBED)
+
+
+def test_unknown_chains_and_networks_are_refused() -> None:
+    with pytest.raises(InventoryError, match="unknown chain `pare`"):
+        plans(chains="pare")
+    with pytest.raises(InventoryError, match="unknown network condition `lann`"):
+        plans(networks="lann")
+
+
+def test_cells_of_a_chain_of_one() -> None:
+    (run,) = runs(chains="solo", splits="all")
+    assert (run.cell.split, run.cell.cut, run.cell.stage_blocks()) == ("only:v1", (), (("v1", 0, 13),))
+
+
+def test_cells_of_a_chain_of_two() -> None:
+    cells = {run.cell.split: run.cell.stage_blocks() for run in runs(splits="P1,P12")}
+    assert cells == {
+        "P1": (("v1", 0, 1), ("v2", 1, 13)),
+        "P12": (("v1", 0, 12), ("v2", 12, 13)),
+        "only:v1": (("v1", 0, 13),),
+        "only:v2": (("v1", 0, 0), ("v2", 0, 13)),
+    }
+
+
+def test_cells_of_a_chain_of_three() -> None:
+    cells = {run.cell.split: run.cell.stage_blocks() for run in runs(chains="trio", splits="P2+P5")}
+    assert cells == {
+        "P2+P5": (("v1", 0, 2), ("v2", 2, 5), ("v3", 5, 13)),
+        "only:v1": (("v1", 0, 13),),
+        "only:v2": (("v1", 0, 0), ("v2", 0, 13)),
+        "only:v3": (("v1", 0, 0), ("v3", 0, 13)),
+    }
+
+
+def test_a_model_that_cannot_be_split_has_its_reference_points() -> None:
+    planned = plan_matrix(options(splits="all"), TESTBED, {"alexnet": ()}, SOURCES)
+    cells = {run.cell.split: run.cell.stage_blocks() for plan in planned for run in plan.runs}
+    assert cells == {"only:v1": (("v1", 0, 1),), "only:v2": (("v1", 0, 0), ("v2", 0, 1))}
+
+
+@given(
+    chain=st.sampled_from(["solo", "pair", "trio"]),
+    windows=st.sets(st.integers(1, 8), min_size=1, max_size=3),
+    batches=st.sets(st.integers(1, 8), min_size=1, max_size=2),
+    repeats=st.integers(1, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_every_run_is_unique_and_every_cell_covers_the_model(
+    chain: str, windows: set[int], batches: set[int], repeats: int
+) -> None:
+    planned = runs(
+        model="resnet18",
+        chains=chain,
+        splits="all",
+        networks="lan,slow",
+        window=list(windows),
+        batch=list(batches),
+        repeats=repeats,
+    )
+    count = len(TESTBED.chains[chain])
+    cuts = comb(8, count - 1) if count > 1 else 0
+    assert len(planned) == 2 * (cuts + count) * len(windows) * len(batches) * repeats
+    assert len({run.key for run in planned}) == len(planned)
+    for run in planned:
+        stages = run.cell.stage_blocks()
+        covered = [block for _, first, last in stages for block in range(first, last)]
+        assert covered == list(range(9))
+        assert stages[0][0] == TESTBED.chains[chain][0], "the first device feeds the inputs"
+
+
+def ids(testbed: Bed = TESTBED, **given: Any) -> set[str]:
+    return {run.cell.cell_id for run in runs(testbed, **given)}
+
+
+def test_cell_ids_are_the_same_in_another_process() -> None:
+    code = (
+        "from tests.sweep.test_matrix import ids\n"
+        "print(*sorted(ids(networks='lan,slow', chains='pair,trio', splits='P1,P1+P2')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == sorted(ids(networks="lan,slow", chains="pair,trio", splits="P1,P1+P2"))
+
+
+def test_cell_ids_do_not_depend_on_the_order_of_anything() -> None:
+    turned = small_testbed(
+        networks={"slow": TESTBED.networks["slow"], "lan": dict(reversed(LAN.items()))},
+        chains=dict(reversed(TESTBED.chains.items())),
+    )
+    given = {"networks": "lan,slow", "chains": "pair,trio", "splits": "P1,P1+P2", "window": "1,4"}
+    swapped = {"networks": "slow,lan", "chains": "trio,pair", "splits": "P1+P2,P1", "window": "4,1"}
+    assert ids(**given) == ids(turned, **swapped)
+
+
+CHANGES: dict[str, Any] = {
+    "model": lambda: ids(model="vgg16"),
+    "granularity": lambda: ids(granularity="all"),
+    "chain's name": lambda: ids(small_testbed(chains={"twin": ("v1", "v2")}), chains="twin"),
+    "chain's devices": lambda: ids(small_testbed(chains={"pair": ("v1", "v3")})),
+    "chain's order": lambda: ids(small_testbed(chains={"pair": ("v2", "v1")})),
+    "chain's length": lambda: ids(small_testbed(chains={"pair": ("v1", "v2", "v3")}), splits="P1+P2"),
+    "network's name": lambda: ids(small_testbed(networks={"lam": LAN}), networks="lam"),
+    "network's definition": lambda: ids(small_testbed(networks={"lan": LAN | {"delay_ms": 0.3}})),
+    "device's kind": lambda: ids(device_changed(kind="pi")),
+    "device's cpus": lambda: ids(device_changed(cpus=0.6)),
+    "device's cores": lambda: ids(device_changed(cores=(1,))),
+    "batch": lambda: ids(batch=4),
+    "batches": lambda: ids(batches=9),
+    "warmup": lambda: ids(warmup=2),
+    "window": lambda: ids(window=2),
+    "num_classes": lambda: ids(num_classes=10),
+    "seed": lambda: ids(seed=1),
+    "weights": lambda: {r.cell.cell_id for p in plans(sources=SOURCES | {"weights": "X"}) for r in p.runs},
+    "inputs": lambda: {r.cell.cell_id for p in plans(sources=SOURCES | {"inputs": "X"}) for r in p.runs},
+}
+
+
+def device_changed(**changes: Any) -> Bed:
+    """Change both devices of the pair, so that no cell of it is as it was."""
+    changed = {name: device(name, **changes) for name in ("v1", "v2")}
+    return small_testbed(devices=TESTBED.devices | changed)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_whatever_defines_a_cell_changes_its_id(what: str) -> None:
+    changed = CHANGES[what]()
+    assert changed
+    assert not changed & ids()
+
+
+_VALUES: dict[str, Any] = {
+    "model": st.sampled_from(["alexnet", "vgg16"]),
+    "chains": st.sampled_from(["pair", "real"]),
+    "networks": st.sampled_from(["lan", "slow"]),
+    "splits": st.sampled_from(["P1", "P2", "P11"]),
+    "batch": st.integers(1, 3),
+    "batches": st.integers(2, 4),
+    "warmup": st.integers(1, 3),
+    "window": st.integers(1, 3),
+    "num_classes": st.integers(1, 3),
+    "seed": st.integers(0, 2),
+}
+
+
+@given(st.fixed_dictionaries(_VALUES), st.fixed_dictionaries(_VALUES))
+@settings(max_examples=80, deadline=None)
+def test_cells_share_an_id_exactly_where_all_that_defines_them_is_equal(
+    one: dict[str, Any], two: dict[str, Any]
+) -> None:
+    first, second = runs(**one), runs(**two)
+    for a, b in itertools.product(first, second):
+        same_settings = all(one[key] == two[key] for key in _VALUES if key != "splits")
+        assert (a.cell.cell_id == b.cell.cell_id) == (same_settings and a.cell.split == b.cell.split)
+
+
+def test_a_plan_is_the_same_for_the_same_seed() -> None:
+    given = {"networks": "lan,slow", "chains": "pair,trio", "splits": "all", "repeats": 2}
+    assert plans(**given) == plans(**given)
+
+
+def order(**given: Any) -> list[str]:
+    return [run.cell.split for run in runs(model="vgg16", splits="all", **given)]
+
+
+def test_cells_are_shuffled_by_the_seed_and_differently_in_each_repeat() -> None:
+    cells = len(order())
+    assert order() != sorted(order())
+    assert sorted(order(seed=1)) == sorted(order())
+    assert order(seed=1) != order()
+    twice = order(repeats=2)
+    assert twice[:cells] == order(), "asking for more repeats keeps the order of the first"
+    assert twice[cells:] != twice[:cells]
+    assert sorted(twice[cells:]) == sorted(twice[:cells])
+
+
+def test_a_network_is_set_once_per_chain_and_repeats_are_outermost() -> None:
+    planned = plans(networks="lan,slow", chains="pair,real", model="alexnet,vgg16", repeats=2)
+    assert [(plan.chain, plan.network) for plan in planned] == [
+        ("pair", "lan"),
+        ("pair", "slow"),
+        ("real", "lan"),
+        ("real", "slow"),
+    ]
+    for plan in planned:
+        blocks = [key for key, _ in itertools.groupby((run.repeat, run.cell.model) for run in plan.runs)]
+        assert blocks == [(0, "alexnet"), (0, "vgg16"), (1, "alexnet"), (1, "vgg16")]
+        assert {run.cell.chain for run in plan.runs} == {plan.chain}
+        assert {run.cell.network for run in plan.runs} == {plan.network}
+
+
+def test_the_order_under_one_network_does_not_depend_on_which_others_are_asked_for() -> None:
+    both = plans(networks="lan,slow", splits="all")
+    assert plans(networks="slow", splits="all")[0] == both[1]
+
+
+def test_a_run_becomes_a_cell_with_addresses() -> None:
+    run = next(run for run in runs() if run.cell.split == "only:v2")
+    cell = cell_for(run, TESTBED, "m", "i", 90.0)
+    assert [(stage.device, stage.first, stage.last) for stage in cell.stages] == [("v1", 0, 0), ("v2", 0, 13)]
+    assert [stage.address for stage in cell.stages] == [TESTBED.devices[name].data_address for name in ("v1", "v2")]
+    assert (cell.cell_id, cell.repeat, cell.manifest_id, cell.inputs_id, cell.timeout_s) == (*run.key, "m", "i", 90.0)
+    assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell) == cell
