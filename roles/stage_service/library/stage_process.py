@@ -127,7 +127,8 @@ class Stage:
             process = subprocess.Popen(
                 [self.python, "-m", "stage_runtime.stage", "--config", str(self.config_file), "--tag", tag],
                 cwd=self.runtime,
-                env={**os.environ, "PYTHONPATH": str(self.runtime)},
+                # What lies in the user's home is not in the environment, though a conda Python would take it first.
+                env={**os.environ, "PYTHONPATH": str(self.runtime), "PYTHONNOUSERSITE": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
