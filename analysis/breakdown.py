@@ -41,14 +41,16 @@ class Breakdown:
 def break_down(runs: pd.DataFrame, points: Sequence[Point]) -> list[Breakdown]:
     """Return one breakdown per point whose window 1 runs carry stage figures."""
     usable = (runs["status"] == "ok") & (runs["window"] == 1)
-    good = runs.loc[usable, [*Condition._fields, "split", "stages", "hops"]]
-    groups = good.groupby([*Condition._fields, "split"], sort=False)
+    ways: dict[tuple[object, ...], list[dict[tuple[Kind, str], float]]] = {}
+    columns = runs.loc[usable, [*Condition._fields, "split", "stages", "hops"]]
+    for *key, stages, hops in columns.itertuples(index=False, name=None):
+        if stages:
+            ways.setdefault(tuple(key), []).append(dict(_way(stages, hops)))
     found = []
     for point in points:
-        group = groups.get_group((*point.condition, point.split))
-        ways = [dict(_way(stages, hops)) for stages, hops in zip(group["stages"], group["hops"], strict=True) if stages]
-        if ways:
-            found.append(_median_way(point, ways))
+        own = ways.get((*point.condition, point.split))
+        if own:
+            found.append(_median_way(point, own))
     return found
 
 

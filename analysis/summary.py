@@ -32,10 +32,6 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 REFERENCE_PREFIX = "only:"
 
-_MEASURED = (
-    "split", "cut", "devices", "window", "latency_ms", "response_ms", "throughput_ips", "batch_latency_ms",
-)  # fmt: skip
-
 Basis = Literal["repeats", "batches", "none"]
 
 
@@ -67,6 +63,19 @@ class Condition(NamedTuple):
         return self._replace(network="")
 
 
+class _Run(NamedTuple):
+    """What of a run a point is made of."""
+
+    split: str
+    cut: tuple[int, ...]
+    devices: tuple[str, ...]
+    window: int
+    latency_ms: float
+    response_ms: float
+    throughput_ips: float
+    batch_latency_ms: Sequence[float]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Estimate:
     """A median, its interval, and the bootstrap replicates that both come from.
@@ -93,7 +102,6 @@ class Point:
     latency: Estimate
     throughput: Estimate
     response_ms: float
-    latency_window: int
     throughput_window: int
 
     @property
@@ -151,12 +159,17 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     :func:`splits_without_latency`.
     """
     usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
-    good = runs.loc[usable, [*Condition._fields, *_MEASURED]]
-    points = []
-    for key, group in good.groupby([*Condition._fields, "split"], sort=False):
-        condition, split = Condition._make(key[:-1]), key[-1]
-        if (group["window"] == 1).any():
-            points.append(_point(condition, str(split), group))
+    good = runs.loc[usable, [*Condition._fields, *_Run._fields]]
+    groups: dict[tuple[Condition, str], list[_Run]] = {}
+    # plain tuples: grouping by pandas takes a slice of every column for every point, and seconds in all
+    for values in good.itertuples(index=False, name=None):
+        condition, run = Condition._make(values[: len(Condition._fields)]), _Run._make(values[len(Condition._fields) :])
+        groups.setdefault((condition, run.split), []).append(run)
+    points = [
+        _point(condition, split, group)
+        for (condition, split), group in groups.items()
+        if any(run.window == 1 for run in group)
+    ]
     order = {condition: index for index, condition in enumerate(dict.fromkeys(p.condition for p in points))}
     return sorted(points, key=lambda p: (order[p.condition], split_rank(p)))
 
@@ -175,25 +188,20 @@ def split_rank(point: Point) -> tuple[int | tuple[int, ...], ...]:
     return (not point.is_reference, len(point.cut), point.cut, place)
 
 
-def _point(condition: Condition, split: str, group: pd.DataFrame) -> Point:
-    single = group[group["window"] == 1]
-    wide = group[group["window"] > 1]
-    pool = wide if len(wide) else single
-    window = int(str(pool.groupby("window")["throughput_ips"].median().idxmax()))
-    rates = pool.loc[pool["window"] == window, "throughput_ips"]
-    latencies = [
-        list(batches) or [median]
-        for batches, median in zip(single["batch_latency_ms"], single["latency_ms"], strict=True)
-    ]
+def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:
+    single = [run for run in runs if run.window == 1]
+    rates: dict[int, list[float]] = {}
+    for run in runs:
+        rates.setdefault(run.window, []).append(run.throughput_ips)
+    window = max((wide for wide in rates if wide > 1), key=lambda wide: np.median(rates[wide]), default=1)
     name = f"{condition}/{split}"
     return Point(
         condition=condition,
         split=split,
-        cut=tuple(group["cut"].iloc[0]),
-        devices=tuple(group["devices"].iloc[0]),
-        latency=estimate(latencies, key=f"{name}/latency"),
-        throughput=estimate([[rate] for rate in rates], key=f"{name}/throughput"),
-        response_ms=float(single["response_ms"].median()),
-        latency_window=1,
+        cut=tuple(runs[0].cut),
+        devices=tuple(runs[0].devices),
+        latency=estimate([list(run.batch_latency_ms) or [run.latency_ms] for run in single], key=f"{name}/latency"),
+        throughput=estimate([[rate] for rate in rates[window]], key=f"{name}/throughput"),
+        response_ms=float(np.median([run.response_ms for run in single])),
         throughput_window=window,
     )

@@ -48,12 +48,12 @@ def draw_fronts(study: Study) -> Figure:
 
 def _draw_panel(axes: Axes, front: Front, drawn: set[str]) -> None:
     axes.set_title(front.condition.network, loc="left")
-    _set_axis(axes, "x", [point.latency for point in front.points])
-    _set_axis(axes, "y", [point.throughput for point in front.points])
+    shown = [point for point in front.points if point.split in drawn]
+    _set_axis(axes, "x", [point.latency for point in shown])
+    _set_axis(axes, "y", [point.throughput for point in shown])
     axes.set_xlabel("latency (ms)" + (", log scale" if axes.get_xscale() == "log" else ""))
     _draw_staircase(axes, front)
     members = set(front.front_points)
-    shown = [point for point in front.points if point.split in drawn]
     _draw_points(axes, front, shown, members)
     markers = [
         _box(axes, point.latency.value, point.throughput.value, _KNEE_PX if point is front.knee else _MARKER_PX)

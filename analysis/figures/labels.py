@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 
 # width of an average character and height of a line, in font sizes (DejaVu Sans, generous)
@@ -20,6 +23,10 @@ _DISTANCES = (5.0, 10.0, 17.0, 26.0, 37.0, 50.0)
 # a label that may be left out is, rather than led to by a line
 _NEAR = _DISTANCES[:2]
 _LEADER_FROM = 11.0
+# square pixels that rounding may leave of no overlap
+_NOTHING = 1e-6
+
+Boxes = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +42,7 @@ class Label:
     required: bool = True
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle in display coordinates."""
 
     left: float
@@ -44,15 +50,17 @@ class Box:
     right: float
     top: float
 
-    def overlap(self, other: Box) -> float:
-        """Return the common area."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return width * height if width > 0 and height > 0 else 0.0
 
-    def outside(self, frame: Box) -> float:
-        """Return the area that lies outside ``frame``."""
-        return (self.right - self.left) * (self.top - self.bottom) - self.overlap(frame)
+def covered(box: Box, others: Boxes) -> float:
+    """Return the area of ``box`` that the rows of ``others`` cover, counted once for each."""
+    width = np.minimum(others[:, 2], box.right) - np.maximum(others[:, 0], box.left)
+    height = np.minimum(others[:, 3], box.top) - np.maximum(others[:, 1], box.bottom)
+    return float((width.clip(min=0) * height.clip(min=0)).sum())
+
+
+def as_boxes(boxes: Sequence[Box]) -> Boxes:
+    """Return boxes as rows of (left, bottom, right, top)."""
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Box], lines: Sequence[Box] = ()) -> None:
@@ -85,13 +93,16 @@ def choose_place(
     ``scale`` is pixels per point.
     """
     best: tuple[float, Box, tuple[float, float]] | None = None
+    others = as_boxes(taken)
+    inside = as_boxes([frame])
     for across, up in _offsets(label):
         box = _box(label, (point[0] + across * scale, point[1] + up * scale), scale)
-        covered = sum(box.overlap(other) for other in taken) + box.outside(frame)
-        if covered <= 0:
+        outside = (box.right - box.left) * (box.top - box.bottom) - covered(box, inside)
+        cost = covered(box, others) + outside
+        if cost <= _NOTHING:
             return box, (across, up)
-        if best is None or covered < best[0]:
-            best = (covered, box, (across, up))
+        if best is None or cost < best[0]:
+            best = (cost, box, (across, up))
     return (best[1], best[2]) if label.required and best is not None else None
 
 

@@ -34,7 +34,6 @@ def point(split: str, latency: float, throughput: float, *, spread: float = 0.0,
         latency=fixed(latency, spread, runs),
         throughput=fixed(throughput, 0.0, runs),
         response_ms=latency,
-        latency_window=1,
         throughput_window=4,
     )
 
