@@ -93,12 +93,19 @@ class Campaign:
         return self.folder / JOURNAL
 
     def write_json(self, name: str, content: Any) -> Path:
-        """Write `content` to `name` in the folder, whole or not at all."""
+        """Write `content` to `name` in the folder, whole or not at all.
+
+        Raises CampaignError where the disk refuses.
+        """
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
         temporary = path.with_name(path.name + ".part")
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(text)
+            temporary.replace(path)
+        except OSError as exc:
+            raise CampaignError(f"{path}: cannot write ({exc}); free some space and run again") from exc
         return path
 
     def close(self) -> None:

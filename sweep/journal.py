@@ -61,15 +61,21 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 class Journal:
-    """Append rows to a journal, each durable when :meth:`append` returns."""
+    """Append rows to a journal, each durable when :meth:`append` returns.
+
+    Raises CampaignError where the file cannot be opened for writing.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         created = not path.exists()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._cut_torn_line()
-        if created:
-            _sync_folder(path.parent)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._cut_torn_line()
+            if created:
+                _sync_folder(path.parent)
+        except OSError as exc:
+            raise CampaignError(f"journal cannot be written ({exc}); remedy: results=PATH") from exc
 
     def append(self, row: Row) -> None:
         """Write `row` and wait until it is on the disk.
