@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from sweep.inventory import Device
@@ -25,17 +24,11 @@ def contention_warnings(devices: Sequence[Device], cores: int) -> tuple[str, ...
         warnings.append(
             f"no spare core: virtual devices take all {cores} cores that the control node and links also use"
         )
-    for pinned, sharing in _by_cores(virtual).items():
+    for pinned in dict.fromkeys(device.cores for device in virtual if device.cores):
+        sharing = [device for device in virtual if device.cores and set(device.cores) <= set(pinned)]
         asked = sum(device.cpus or 0.0 for device in sharing)
-        if pinned and asked > len(pinned):
+        if asked > len(pinned):
             names = ", ".join(device.name for device in sharing)
             where = ",".join(map(str, pinned))
             warnings.append(f"oversubscribed: {names} ask for {asked:g} CPUs of core {where}")
     return tuple(warnings)
-
-
-def _by_cores(devices: Sequence[Device]) -> dict[tuple[int, ...], list[Device]]:
-    groups: dict[tuple[int, ...], list[Device]] = defaultdict(list)
-    for device in devices:
-        groups[device.cores].append(device)
-    return groups

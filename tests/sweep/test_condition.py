@@ -1,0 +1,221 @@
+"""One condition: what its play reports becomes rows; what it does not, reasons."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.row import Measurement, Row
+from sweep.campaign import Campaign
+from sweep.condition import CellFailures, ConditionOutcome, ConditionRun, make_row
+from sweep.errors import CampaignError, PlayError
+from sweep.journal import Journal, read_rows
+from sweep.matrix import cell_for, plan_matrix
+from tests.sweep.support import FakePlays, bad, good, options, small_testbed
+
+TESTBED = small_testbed()
+
+
+class Bench:
+    """One condition of the pair, its play faked."""
+
+    def __init__(self, campaign: Campaign, journal: Journal, plays: FakePlays, **given: Any) -> None:
+        self.plays = plays
+        self.campaign = campaign
+        (self.plan,) = plan_matrix(options(**given), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
+        self.cells = [cell_for(run, TESTBED, "m", "i", 60.0) for run in self.plan.runs]
+        self.seen: list[Row] = []
+        self.secret = campaign.folder / "secret"
+        self.secret.write_text("0123")
+        self.condition = ConditionRun(
+            campaign=campaign,
+            testbed=TESTBED,
+            plan=self.plan,
+            cells=self.cells,
+            weights={"alexnet": "seeded:0"},
+            warnings=("crowded",),
+            journal=journal,
+            lock=threading.Lock(),
+            on_row=self.seen.append,
+        )
+
+    def run(self, cancelled: Callable[[], bool] = lambda: False) -> ConditionOutcome:
+        return self.condition.run(variables={"extra": 1}, secret_file=self.secret, cancelled=cancelled)
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(read_rows(self.campaign.journal_path))
+
+
+BenchMaker = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BenchMaker]:
+    with Campaign(tmp_path / "c") as campaign, Journal(campaign.journal_path) as journal:
+
+        def make(measure: Callable[[Cell], Measurement | None] = lambda _cell: good(), **given: Any) -> Bench:
+            plays = FakePlays(measure)
+            monkeypatch.setattr("sweep.condition.run_play", plays)
+            return Bench(campaign, journal, plays, **given)
+
+        yield make
+
+
+def test_every_cell_becomes_a_row_in_the_plans_order(bench: BenchMaker) -> None:
+    one = bench()
+    assert one.run() == ConditionOutcome(rows=4, not_run=0, reasons={})
+    assert one.seen == one.rows
+    assert [(row.cell_id, row.repeat) for row in one.rows] == [run.key for run in one.plan.runs]
+    assert one.plays.measured == one.cells
+
+
+def test_a_row_carries_cell_measurement_links_and_warnings(bench: BenchMaker) -> None:
+    one = bench(lambda _cell: good(warnings=("hot",), batch_latency_ms=(1.0, 2.0)))
+    one.run()
+    row, cell = one.rows[0], one.cells[0]
+    for name in Cell.__struct_fields__:
+        if name not in {"schema", "timeout_s", "stages"}:
+            assert getattr(row, name) == getattr(cell, name), name
+    assert (row.campaign, row.weights, row.status, row.latency_ms) == ("c", "seeded:0", "ok", 12.5)
+    assert row.warnings == ("hot", "crowded")
+    assert row.batch_latency_ms == (1.0, 2.0)
+    assert [(link.source, link.target, link.rtt_ms) for link in row.link] == [("v1", "v2", 0.5), ("v2", "v1", 0.5)]
+
+
+def test_every_field_of_a_row_is_filled_from_somewhere() -> None:
+    (plan,) = plan_matrix(options(), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
+    measurement = good(reason="r", failed_device="d", warmup_response_ms=(3.0,), batch_response_ms=(4.0,))
+    row = make_row("c", cell_for(plan.runs[0], TESTBED, "m", "i", 1.0), measurement, weights="w", links=(), warnings=())
+    for name in Measurement.__struct_fields__:
+        assert getattr(row, name) == getattr(measurement, name), name
+    assert row.schema == 1
+
+
+def test_the_play_is_told_what_it_needs(bench: BenchMaker) -> None:
+    one = bench()
+    one.run()
+    ((playbook, limit, variables),) = one.plays.calls
+    assert (playbook, limit) == ("condition", "v1,v2")
+    assert variables["extra"] == 1
+    assert variables["condition_devices"] == ["v1", "v2"]
+    assert variables["condition_network"] == "lan"
+    assert variables["condition_owner"] == "c"
+    assert variables["condition_cores_shared"] is True
+    for name in ("condition_cells_file", "condition_stop_file", "condition_secret_file"):
+        assert Path(variables[name]).is_absolute()
+    assert "0123" not in str(variables), "the secret itself is in no command line"
+
+
+def test_a_row_is_in_the_journal_before_it_is_counted(bench: BenchMaker) -> None:
+    one = bench()
+    written: list[int] = []
+    one.condition._on_row = lambda _row: written.append(len(one.rows))
+    one.run()
+    assert written == [1, 2, 3, 4]
+
+
+def test_provenance_is_written_once_every_device_has_reported(bench: BenchMaker) -> None:
+    one = bench()
+    one.run()
+    (path,) = (one.campaign.folder / "provenance").iterdir()
+    content = msgspec.json.decode(path.read_bytes())
+    assert (content["chain"], content["network"]) == ("pair", "lan")
+    assert content["network_definition"] == TESTBED.networks["lan"]
+    assert content["devices"] == {"v1": {"hostname": "v1"}, "v2": {"hostname": "v2"}}
+    assert [link["source"] for link in content["links"]] == ["v1", "v2"]
+
+
+def test_three_failures_in_a_row_on_one_device_end_the_condition(bench: BenchMaker) -> None:
+    one = bench(lambda _cell: bad("v2"), repeats=2)
+    outcome = one.run()
+    assert (outcome.rows, outcome.not_run) == (3, 5)
+    assert outcome.reasons == {"v2": "failed 3 cells in a row: it broke"}
+    assert [row.status for row in one.rows] == ["failed"] * 3
+
+
+def test_failures_that_do_not_follow_each_other_do_not_end_it(bench: BenchMaker) -> None:
+    answers = iter([bad(), bad(), good(), bad(), bad(), good(status="invalid"), bad(), bad()])
+    outcome = bench(lambda _cell: next(answers), repeats=2).run()
+    assert (outcome.rows, outcome.not_run, outcome.reasons) == (8, 0, {})
+
+
+def test_failures_are_counted_by_device() -> None:
+    failures = CellFailures()
+    said = [failures.note(bad(name)) for name in ("a", "a", "b", "b", "a", "a", "a")]
+    assert said == [None] * 6 + ["a"]
+    failures = CellFailures()
+    said = [failures.note(one) for one in (bad("a", "timeout"), bad("a"), bad("a", "timeout"))]
+    assert said == [None, None, "a"], "a timeout is a failure as well"
+    failures = CellFailures()
+    assert [failures.note(bad(None)) for _ in range(5)] == [None] * 5, "nobody is to blame"
+
+
+def test_a_stop_asked_for_ends_it_after_the_running_cell(bench: BenchMaker) -> None:
+    one = bench()
+
+    def measure(_cell: Cell) -> Measurement:
+        one.condition.stop_after_this_cell()
+        return good()
+
+    one.plays.measure = measure
+    outcome = one.run()
+    assert (outcome.rows, outcome.not_run, outcome.reasons) == (1, 3, {})
+
+
+def test_a_stop_asked_for_before_the_play_began_holds(bench: BenchMaker) -> None:
+    one = bench()
+    one.condition.stop_after_this_cell()
+    assert one.run().rows == 0
+
+
+def test_a_stop_of_the_last_invocation_does_not(bench: BenchMaker) -> None:
+    bench().condition.stop_after_this_cell()
+    assert bench().run().rows == 4
+
+
+def test_a_host_that_fails_is_the_reason(bench: BenchMaker) -> None:
+    one = bench()
+    one.plays.refused["condition"] = {"v2": "no sch_netem"}
+    assert one.run() == ConditionOutcome(rows=0, not_run=4, reasons={"v2": "no sch_netem"})
+
+
+def test_a_play_that_cannot_be_run_ends_this_condition_alone(bench: BenchMaker) -> None:
+    one = bench()
+    one.plays.broken["condition"] = "ansible-playbook is missing"
+    outcome = one.run()
+    assert (outcome.rows, outcome.not_run) == (0, 4)
+    assert "ansible-playbook is missing" in str(outcome.reasons)
+
+
+def test_a_measurement_that_cannot_be_read_is_an_error_with_its_place(bench: BenchMaker) -> None:
+    one = bench()
+    item = {"cell_id": one.cells[0].cell_id, "repeat": 0, "measurement": {"status": "fine"}}
+    with pytest.raises(PlayError, match=r"task `Run one cell` on v1 .*status"):
+        one.condition._take("v1", "Run one cell", item)
+    assert one.rows == []
+
+
+def test_results_of_other_tasks_are_no_rows(bench: BenchMaker) -> None:
+    one = bench()
+    for result in ({}, {"ansible_facts": None}, {"ansible_facts": {"x": 1}}, {"skipped": True}, {"results": [{}]}):
+        one.condition._take("v1", "any", result)
+    assert one.rows == one.seen == []
+
+
+def test_a_full_disk_is_not_swallowed(bench: BenchMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bench()
+
+    def append(_journal: Journal, _row: Row) -> None:
+        raise CampaignError("disk full")
+
+    monkeypatch.setattr(Journal, "append", append)
+    with pytest.raises(CampaignError, match="disk full"):
+        one.run()
+    assert one.seen == []
