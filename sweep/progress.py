@@ -47,7 +47,10 @@ class RichScreen:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._bar = Progress(
-            BarColumn(bar_width=30), TextColumn("{task.description}"), console=self._console, transient=True
+            BarColumn(bar_width=30),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            transient=True,
         )
         self._task = self._bar.add_task("", total=None)
 
@@ -64,7 +67,7 @@ class RichScreen:
 
     def line(self, text: str) -> None:
         """Show a line that stays."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, markup=False, emoji=False, soft_wrap=True)
 
     def state(self, text: str, done: int, total: int) -> None:
         """Redraw the bar."""
@@ -122,6 +125,8 @@ class Tally:
         )
         if row.batch != 1:
             head += f" batch {row.batch}"
+        if row.repeat:
+            head += f" repeat {row.repeat}"
         if row.status == "ok" and row.latency_ms is not None and row.throughput_ips is not None:
             said = f"{row.latency_ms:.1f} ms, {row.throughput_ips:.1f} images/s"
         else:

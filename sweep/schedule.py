@@ -15,12 +15,12 @@ def lanes_of(conditions: Sequence[ConditionPlan], testbed: Testbed) -> tuple[tup
 
     Virtual devices share the control node's cores, so all chains with one are in one lane.
     """
-    lanes: list[tuple[set[str], list[ConditionPlan]]] = []
-    for condition in conditions:
+    lanes: list[tuple[set[str], list[int]]] = []
+    for place, condition in enumerate(conditions):
         needs = {_THIS_MACHINE if testbed.devices[device].virtual else device for device in condition.devices}
         sharing = [lane for lane in lanes if lane[0] & needs]
         for lane in sharing:
             lanes.remove(lane)
         taken = needs.union(*(lane[0] for lane in sharing))
-        lanes.append((taken, [one for lane in sharing for one in lane[1]] + [condition]))
-    return tuple(tuple(lane) for _, lane in lanes)
+        lanes.append((taken, sorted([place, *(one for lane in sharing for one in lane[1])])))
+    return tuple(tuple(conditions[place] for place in lane) for _, lane in lanes)
