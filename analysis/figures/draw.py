@@ -20,22 +20,26 @@ MOST_WORKERS = 4
 
 
 class Kind(NamedTuple):
-    """One kind of figure: the module and function that draw it, and what a reader is told."""
+    """One kind of figure: the module and function that draw it, and what a reader is told.
+
+    ``together``: one process draws them all, because what they need takes long to import.
+    """
 
     name: str
     module: str
     function: str
     title: str
     description: str
+    together: bool = False
 
 
 class Job(NamedTuple):
-    """One figure that is being drawn for the study of this slug."""
+    """Figures of one kind that are being drawn, for the studies of these slugs."""
 
-    slug: str
+    slugs: tuple[str, ...]
     kind: Kind
     formats: Sequence[str]
-    contents: Future[dict[str, bytes]]
+    contents: Future[list[dict[str, bytes]]]
 
 
 _FRONT_TEXT = (
@@ -51,16 +55,27 @@ _HEATMAP_TEXT = "Darker is better; the best of each network is framed."
 KINDS = (
     Kind("front", "analysis.figures.front", "draw_fronts", "Latency and throughput", _FRONT_TEXT),
     Kind("stages", "analysis.figures.stages", "draw_stages", "Where a batch's time goes", _STAGES_TEXT),
-    Kind("heatmap", "analysis.figures.heatmap", "draw_heatmap", "Every split under every network", _HEATMAP_TEXT),
+    Kind(
+        "heatmap",
+        "analysis.figures.heatmap",
+        "draw_heatmap",
+        "Every split under every network",
+        _HEATMAP_TEXT,
+        together=True,
+    ),
 )
 
 
-def draw(study: Study, kind: Kind, formats: Sequence[str]) -> dict[str, bytes]:
-    """Draw one figure and return its files' contents by format (``svg``, ``png``)."""
+def draw(studies: Sequence[Study], kind: Kind, formats: Sequence[str]) -> list[dict[str, bytes]]:
+    """Draw one figure per study; return each one's files' contents by format (``svg``, ``png``)."""
     from analysis.figures.style import write  # noqa: PLC0415 - matplotlib is the workers' to import
 
-    figure = getattr(importlib.import_module(kind.module), kind.function)(study)
-    return {name: write(figure, name) for name in formats}
+    function = getattr(importlib.import_module(kind.module), kind.function)
+    drawn = []
+    for study in studies:
+        figure = function(study)
+        drawn.append({name: write(figure, name) for name in formats})
+    return drawn
 
 
 class Painters:
@@ -83,21 +98,27 @@ class Painters:
     def begin(self, studies: Sequence[Study], formats: Sequence[str]) -> list[Job]:
         """Begin to draw every figure of every study in ``formats``, and in SVG for the report."""
         wanted = tuple(dict.fromkeys(("svg", *formats)))
+        # the longest jobs first, so that none is left over at the end
+        kinds = sorted(KINDS, key=lambda kind: not kind.together)
+        shares = [
+            (kind, share)
+            for kind in kinds
+            for share in ([studies] if kind.together else [[study] for study in studies])
+        ]
         return [
-            Job(study.slug, kind, formats, self._pool.submit(draw, study, kind, wanted))
-            for study in studies
-            for kind in KINDS
+            Job(tuple(study.slug for study in share), kind, formats, self._pool.submit(draw, share, kind, wanted))
+            for kind, share in shares
         ]
 
     def finish(self, jobs: Sequence[Job], folder: Path) -> dict[str, list[Picture]]:
         """Write ``<kind>-<study>.<format>`` into ``folder``; return the pictures for the report by study."""
         pictures: dict[str, list[Picture]] = {}
-        for job in jobs:
-            contents = job.contents.result()
-            for name in job.formats:
-                (folder / f"{job.kind.name}-{job.slug}.{name}").write_bytes(contents[name])
-            picture = Picture(title=job.kind.title, description=job.kind.description, svg=contents["svg"])
-            pictures.setdefault(job.slug, []).append(picture)
+        for job in sorted(jobs, key=lambda job: KINDS.index(job.kind)):
+            for slug, contents in zip(job.slugs, job.contents.result(), strict=True):
+                for name in job.formats:
+                    (folder / f"{job.kind.name}-{slug}.{name}").write_bytes(contents[name])
+                picture = Picture(title=job.kind.title, description=job.kind.description, svg=contents["svg"])
+                pictures.setdefault(slug, []).append(picture)
         return pictures
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -195,3 +196,13 @@ def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
 def test_a_campaign_named_by_its_folder_keeps_its_name_under_a_trailing_dot(campaign: Path) -> None:
     (found,) = find_campaigns([f"{campaign}/."], campaign.parent)
     assert found.name == "made-up"
+
+
+def test_a_chain_of_one_device_has_no_links_and_still_a_report(tmp_path: Path) -> None:
+    alone = make_row(Plan(), "lan", "only:pi1", 1, 0)
+    row = msgspec.structs.replace(alone, chain="pi", devices=("pi1",), link=(), stages=(), hops=())
+    folder = write_campaign(tmp_path / "c", [row])
+    done = command(str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing to compare" in done.stdout
+    assert "every chain has one device" in (folder / "report" / "report.html").read_text()
