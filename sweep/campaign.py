@@ -26,6 +26,7 @@ _SHARED_OPTIONS = (
     "granularity",
     "batch",
     "batches",
+    "cell_s",
     "warmup",
     "weights",
     "num_classes",

@@ -152,7 +152,7 @@ class _Sweep:
         self._lock = threading.Lock()
         self._estimator = Estimator(testbed, prepared.manifests, read_rows(campaign.journal_path))
         runs = [run for condition in prepared.left for run in condition.runs]
-        self._estimates = {run.key: self._estimator.cell_s(run.cell) for run in runs}
+        self._estimates = {run.key: self._estimator.cell_s(run.cell, options.cell_s) for run in runs}
         self._tally = Tally(len(runs), sum(self._estimates.values()))
         self._measuring_s = 0.0
         self._not_run: list[str] = []
@@ -241,9 +241,10 @@ class _Sweep:
                 cell_for(
                     one,
                     self._testbed,
-                    manifests[one.cell.model].manifest_id,
-                    self._prepared.inputs[one.cell.model],
-                    self._options.timeout_s or self._estimator.limit_s(one.cell),
+                    manifest_id=manifests[one.cell.model].manifest_id,
+                    inputs_id=self._prepared.inputs[one.cell.model],
+                    batches=self._estimator.batches(one.cell, self._options.cell_s),
+                    timeout_s=self._options.timeout_s or self._estimator.limit_s(one.cell),
                 )
                 for one in condition.runs
             ],

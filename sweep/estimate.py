@@ -32,6 +32,7 @@ _MS_PER_PARAMETER_MB = 1.0
 _CELL_OVERHEAD_S = 0.6
 _CONDITION_OVERHEAD_S = 8.0
 _LEAST_LIMIT_S = 60.0
+_LEAST_BATCHES = 3
 _LIMIT_FACTOR = 6.0
 
 
@@ -69,8 +70,22 @@ class Estimator:
         reference = REFERENCE_MS.get(model, megabytes * _MS_PER_PARAMETER_MB)
         return reference / min(self._testbed.devices[device].cpus or 1.0, 1.0)
 
-    def cell_s(self, cell: PlannedCell) -> float:
-        """Estimate the seconds that one run of `cell` takes."""
+    def cell_s(self, cell: PlannedCell, limit_s: float = 0.0) -> float:
+        """Estimate the seconds that one run of `cell` takes, when its batches are limited as by :meth:`batches`."""
+        alone_ms, period_ms, delay_ms = self._pace(cell)
+        passes = self.batches(cell, limit_s) + cell.warmup
+        return _CELL_OVERHEAD_S + (alone_ms + (passes - 1) * period_ms + 4 * delay_ms) / 1e3
+
+    def batches(self, cell: PlannedCell, limit_s: float) -> int:
+        """Give how many of the cell's batches fit into `limit_s` (0: no limit), but no fewer than three."""
+        if not limit_s:
+            return cell.batches
+        alone_ms, period_ms, _ = self._pace(cell)
+        fitting = int((limit_s * 1e3 - alone_ms) / period_ms) + 1 - cell.warmup
+        return min(cell.batches, max(_LEAST_BATCHES, fitting))
+
+    def _pace(self, cell: PlannedCell) -> tuple[float, float, float]:
+        """Estimate a batch's milliseconds alone, the period with the window full, and the delay both ways."""
         manifest = self._manifests[cell.model]
         condition = parse_condition(cell.network, self._testbed.networks[cell.network])
         links = condition.directed(cell.devices)
@@ -84,18 +99,16 @@ class Estimator:
             for (source, _, _), (target, first_of_target, _) in pairwise(stages)
         ]
         delay = sum(links[a[0], b[0]].delay_ms + links[b[0], a[0]].delay_ms for a, b in pairwise(stages))
-        passes = cell.batches + cell.warmup
         alone = sum(compute) + sum(transfer) + delay
-        period = max([*compute, *transfer, alone / cell.window])
-        return _CELL_OVERHEAD_S + (alone + (passes - 1) * period + 4 * delay) / 1e3
+        return alone, max([*compute, *transfer, alone / cell.window]), delay
 
     def limit_s(self, cell: PlannedCell) -> float:
-        """Give the limit after which a run of `cell` counts as timed out."""
+        """Give the seconds after which a run of `cell` counts as timed out."""
         return max(_LEAST_LIMIT_S, _LIMIT_FACTOR * self.cell_s(cell))
 
-    def sweep_s(self, cells: Iterable[PlannedCell], conditions: int) -> float:
+    def sweep_s(self, cells: Iterable[PlannedCell], conditions: int, limit_s: float = 0.0) -> float:
         """Estimate the seconds for `cells` under `conditions` (chain, network) pairs."""
-        return sum(map(self.cell_s, cells)) + conditions * _CONDITION_OVERHEAD_S
+        return sum(self.cell_s(cell, limit_s) for cell in cells) + conditions * _CONDITION_OVERHEAD_S
 
 
 def _crossing_bytes(manifest: Manifest, first: int) -> int:

@@ -231,8 +231,8 @@ def plan_matrix(
     return tuple(plans)
 
 
-def cell_for(run: Run, testbed: Testbed, manifest_id: str, inputs_id: str, timeout_s: float) -> Cell:
-    """Write the run out as the cell that a chain is told."""
+def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, batches: int, timeout_s: float) -> Cell:
+    """Write the run out as the cell that a chain is told; `batches` may be fewer than were planned."""
     planned = run.cell
     stages = tuple(
         CellStage(
@@ -258,7 +258,7 @@ def cell_for(run: Run, testbed: Testbed, manifest_id: str, inputs_id: str, timeo
         engine=ENGINE,
         codec=CODEC,
         batch=planned.batch,
-        batches=planned.batches,
+        batches=batches,
         warmup=planned.warmup,
         window=planned.window,
         manifest_id=manifest_id,

@@ -34,8 +34,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Empty ``chains`` mean the inventory's ``default_chains``, empty ``networks`` every condition, empty
     ``splits`` every cut.
-    ``timeout_s`` 0 means a limit derived from each cell's estimate.  ``weights`` is ``seeded``, a torchvision
-    weights name or a file; ``inputs`` is ``default`` or a folder of images.
+    Where ``batches`` would take longer than ``cell_s`` seconds (0: any time), fewer are measured, but
+    three at least.  ``timeout_s`` 0 means a limit derived from each cell's estimate.  ``weights`` is
+    ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default`` or a folder of images.
     """
 
     model: tuple[str, ...]
@@ -44,9 +45,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     chains: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     transports: tuple[TransportName, ...] = ("tcp",)
-    batch: tuple[int, ...] = (8,)
-    batches: int = 8
-    warmup: int = 1
+    batch: tuple[int, ...] = (1,)
+    batches: int = 16
+    cell_s: float = 10.0
+    warmup: int = 2
     repeats: int = 1
     window: tuple[int, ...] = (1, 4)
     weights: str = "seeded"
@@ -70,6 +72,7 @@ OPTION_HELP: Mapping[str, str] = {
     "transports": "tcp",
     "batch": "images per batch, or a list",
     "batches": "measured batches per run",
+    "cell_s": "measure fewer batches (three at least) where they would take longer than this; 0: never",
     "warmup": "batches before them that are not measured",
     "repeats": "runs of every cell",
     "window": "batches in flight, or a list; 1 gives latency, more gives throughput",
@@ -205,6 +208,7 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "num_classes": lambda n, v: _integer(n, v, 1),
     "inputs": _inputs,
     "seed": lambda n, v: _integer(n, v, 0),
+    "cell_s": _seconds,
     "timeout_s": _seconds,
     "results": _text,
     "report": _boolean,

@@ -98,13 +98,13 @@ def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) ->
     estimator = Estimator(testbed, prepared.manifests, read_rows(journal))
     for condition in prepared.left:
         cells = [run.cell for run in condition.runs]
-        seconds = estimator.sweep_s(cells, 1)
+        seconds = estimator.sweep_s(cells, 1, options.cell_s)
         splits = list(dict.fromkeys(cell.split for cell in sorted(cells, key=lambda cell: (cell.cut, cell.split))))
         screen.line(
             f"{condition.chain} ({' → '.join(condition.devices)}) under {condition.network}: "
             f"{len(cells)} cells, about {clock(seconds)}: {_shorten(splits)}"
         )
-    total = estimator.sweep_s([run.cell for p in prepared.left for run in p.runs], len(prepared.left))
+    total = estimator.sweep_s([run.cell for p in prepared.left for run in p.runs], len(prepared.left), options.cell_s)
     screen.line(resume_line(prepared, folder))
     screen.line(f"estimated time {clock(total)}, from {estimator.basis}; nothing was run, no device was touched")
 
