@@ -177,7 +177,7 @@ def test_unified_groups_get_their_controllers_from_above(tmp_path: Path) -> None
     between = {text for folder, text in switches if folder == group.parent}
     assert above == {"+cpu", "+cpuset"}  # memory is on already
     assert between == {"+cpu", "+cpuset", "+memory"}
-    assert any(isinstance(step, MakeFolder) and step.path == group for step in steps)
+    assert [step.path for step in steps if isinstance(step, MakeFolder)] == [group.parent, group]
 
 
 def test_limits_in_force_are_left_alone_and_others_are_set(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.virtual_device.module_utils.splitbed_virtual import data_link, machine, processes, up
+from roles.virtual_device.module_utils.splitbed_virtual import data_link, login, machine, processes, up
 from roles.virtual_device.module_utils.splitbed_virtual.cgroups import hierarchies_here
 from roles.virtual_device.module_utils.splitbed_virtual.down import take_down
 from roles.virtual_device.module_utils.splitbed_virtual.spec import (
@@ -67,6 +67,13 @@ def test_device_is_a_host_of_its_own(bed: VirtualTestbed) -> None:
     assert "links.emulator" not in said, "a process of the machine is seen from inside"
 
 
+def test_root_can_log_in_where_the_machine_locks_it(bed: VirtualTestbed) -> None:
+    before = Path("/etc/shadow").read_text()
+    said = bed.ansible("a", "ansible.builtin.command", "cat /etc/shadow").stdout
+    assert said.partition(">>")[2].strip() == login.SHADOW
+    assert Path("/etc/shadow").read_text() == before != login.SHADOW + "\n"
+
+
 def test_second_up_and_check_mode_change_nothing(bed: VirtualTestbed) -> None:
     for arguments in ((), ("--check",)):
         recap = bed.play("playbooks/virtual_up.yml", *arguments).stdout
@@ -102,19 +109,19 @@ def test_host_key_is_checked_and_only_our_key_gets_in(bed: VirtualTestbed, tmp_p
     fresh = ("-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}")
     key = ("-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={bed.folder / '.splitbed' / 'ssh' / 'id_ed25519'}")
 
-    def login(*options: str) -> subprocess.CompletedProcess[str]:
+    def attempt(*options: str) -> subprocess.CompletedProcess[str]:
         words = ["ssh", "-F", "none", *fresh, *options, "root@10.215.0.11", "true"]
         return subprocess.run(words, capture_output=True, text=True, check=False)
 
-    assert login(*key).returncode == 0
+    assert attempt(*key).returncode == 0
     known.write_text(other)
     try:
-        assert "HOST IDENTIFICATION HAS CHANGED" in login(*key).stderr
+        assert "HOST IDENTIFICATION HAS CHANGED" in attempt(*key).stderr
     finally:
         known.write_text(kept)
     stranger = tmp_path / "key"
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger))
-    refused = login("-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={stranger}")
+    refused = attempt("-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={stranger}")
     assert "Permission denied (publickey)" in refused.stderr
 
 

@@ -88,12 +88,11 @@ def settings(device: Device, testbed: Testbed, hierarchy: Hierarchy) -> dict[str
 def plan(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy, ...]) -> list[Step]:
     """Plan what is missing until the device's groups exist with their settings in force."""
     steps: list[Step] = []
+    made: set[Path] = set()
     for hierarchy in hierarchies:
         parent, group = hierarchy.group(testbed), hierarchy.group(testbed, device.name)
-        steps += _plan_parent(hierarchy, parent)
-        name = f"{hierarchy.controller} group of {device.name}"
-        if not group.is_dir():
-            steps.append(MakeFolder(what=f"make the {name}", path=group))
+        steps += _plan_parent(hierarchy, parent, made)
+        steps += _plan_folder(group, f"{hierarchy.controller} group of {device.name}", made)
         wanted = settings(device, testbed, hierarchy)
         if hierarchy.controller == "cpuset" and hierarchy.version == 1:
             wanted["cpuset.mems"] = read(hierarchy.mount / "cpuset.mems") or "0"
@@ -111,13 +110,20 @@ def plan(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy, ...]) -
     return steps
 
 
-def _plan_parent(hierarchy: Hierarchy, parent: Path) -> list[Step]:
+def _plan_folder(group: Path, name: str, made: set[Path]) -> list[Step]:
+    """Plan a group once, though with v2 all controllers share it."""
+    if group.is_dir() or group in made:
+        return []
+    made.add(group)
+    return [MakeFolder(what=f"make the {name}", path=group)]
+
+
+def _plan_parent(hierarchy: Hierarchy, parent: Path, made: set[Path]) -> list[Step]:
     """Plan the group of all devices, and what lets its children use the controller."""
     steps: list[Step] = []
     if hierarchy.version == 2:  # noqa: PLR2004 - the generation of cgroup
         steps += _delegate(hierarchy.mount, hierarchy.controller)
-    if not parent.is_dir():
-        steps.append(MakeFolder(what=f"make the {hierarchy.controller} group {parent.name}", path=parent))
+    steps += _plan_folder(parent, f"{hierarchy.controller} group {parent.name}", made)
     if hierarchy.version == 2:  # noqa: PLR2004 - the generation of cgroup
         steps += _delegate(parent, hierarchy.controller)
     elif hierarchy.controller == "cpuset":

@@ -16,13 +16,17 @@ from .network import NETNS_FOLDER
 from .spec import MARKER, Device, Testbed, VirtualDeviceError
 
 SSH_PORT = 22
-BANNER_TIMEOUT_S = 10.0
+# a device with little CPU on a busy machine takes its time
+BANNER_TIMEOUT_S = 30.0
 # sshd refuses to start without this folder; a package's start script makes it where one runs.
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 # Joins the groups named up to `--`, then becomes the command: every process of the device
 # inherits the groups, and none exists a moment outside them.
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
-NAME_ITSELF = 'hostname "$1" || exit 1; shift; exec "$@"'
+# What a device has of its own from the start: its name, and a shadow file in which root is not
+# locked, as it is on many machines: sshd refuses a locked account even with the right key.
+BECOME = 'hostname "$1" && mount --bind "$2" /etc/shadow || exit 1; shift 2; exec "$@"'
+SHADOW = "root:*:20000:0:99999:7:::"
 
 
 def folder(device: Device, testbed: Testbed) -> Path:
@@ -108,6 +112,7 @@ def plan_files(device: Device, testbed: Testbed) -> list[Step]:
     known = f"{device.management_address} {host}"
     return [
         *_plan_file(here / "authorized_keys", public, f"let the checkout's key into {device.name}"),
+        *_plan_file(here / "shadow", SHADOW, f"unlock root inside {device.name}", mode=0o600),
         *_plan_file(here / "sshd_config", sshd_config(device, here), f"configure sshd of {device.name}"),
         *_plan_file(known_hosts(device, testbed), known, f"make {device.name} known", owner_like=testbed.ssh_dir),
     ]
@@ -128,7 +133,7 @@ def plan_process(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy,
         *("sh", "-c", JOIN, "sh", *dict.fromkeys(groups), "--"),
         *("ip", "netns", "exec", device.netns),
         *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts"),
-        *("sh", "-c", NAME_ITSELF, "sh", device.name),
+        *("sh", "-c", BECOME, "sh", device.name, str(here / "shadow")),
         *(sshd, "-D", "-e", "-f", str(here / "sshd_config")),
     )
     return [Launch(what=f"start {device.name}", argv=argv, log=here / "sshd.log", record=here / "process.json")]
@@ -168,7 +173,8 @@ def wait_for_greeting(device: Device, testbed: Testbed) -> None:
     """Wait until sshd greets; raise with the end of its log where it does not."""
     deadline = time.monotonic() + BANNER_TIMEOUT_S
     record: dict[str, Any] = read_json(folder(device, testbed) / "process.json")
-    while not answers(device, 1.0):
+    # Each connection costs the device a new sshd process, so none is given up soon.
+    while not answers(device, BANNER_TIMEOUT_S):
         if time.monotonic() > deadline or not is_alive(record):
             log = (read(folder(device, testbed) / "sshd.log") or "nothing").splitlines()[-3:]
             message = (
@@ -179,10 +185,10 @@ def wait_for_greeting(device: Device, testbed: Testbed) -> None:
         time.sleep(0.02)
 
 
-def _plan_file(path: Path, text: str, what: str, owner_like: Path | None = None) -> list[Step]:
+def _plan_file(path: Path, text: str, what: str, owner_like: Path | None = None, mode: int = 0o644) -> list[Step]:
     if read(path) == text:
         return []
-    return [Write(what=what, path=path, text=text + "\n", owner_like=owner_like)]
+    return [Write(what=what, path=path, text=text + "\n", owner_like=owner_like, mode=mode)]
 
 
 def _keygen(what: str, key: Path, comment: str) -> Run:
