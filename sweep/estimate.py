@@ -33,6 +33,7 @@ _CELL_OVERHEAD_S = 0.6
 _CONDITION_OVERHEAD_S = 8.0
 _LEAST_LIMIT_S = 60.0
 _LEAST_BATCHES = 3
+_LEAST_PERIOD_MS = 1e-3
 _LIMIT_FACTOR = 6.0
 
 
@@ -81,6 +82,8 @@ class Estimator:
         if not limit_s:
             return cell.batches
         alone_ms, period_ms, _ = self._pace(cell)
+        if period_ms * cell.batches == 0:
+            return cell.batches
         fitting = int((limit_s * 1e3 - alone_ms) / period_ms) + 1 - cell.warmup
         return min(cell.batches, max(_LEAST_BATCHES, fitting))
 
@@ -100,7 +103,7 @@ class Estimator:
         ]
         delay = sum(links[a[0], b[0]].delay_ms + links[b[0], a[0]].delay_ms for a, b in pairwise(stages))
         alone = sum(compute) + sum(transfer) + delay
-        return alone, max([*compute, *transfer, alone / cell.window]), delay
+        return alone, max([_LEAST_PERIOD_MS, *compute, *transfer, alone / cell.window]), delay
 
     def limit_s(self, cell: PlannedCell) -> float:
         """Give the seconds after which a run of `cell` counts as timed out."""
