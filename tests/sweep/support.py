@@ -63,6 +63,9 @@ def options(**given: Any) -> Options:
         "chains": "pair",
         "networks": "lan",
         "splits": "P1,P2",
+        "batch": 8,
+        "batches": 8,
+        "warmup": 1,
         "window": 1,
         "report": False,
     }
@@ -135,8 +138,12 @@ def bad(device_name: str | None = "v2", status: Any = "failed") -> Measurement:
     return Measurement(status=status, reason="it broke", failed_device=device_name)
 
 
+def cell_of(run: Run, testbed: Testbed) -> Cell:
+    return cell_for(run, testbed, manifest_id="manifest", inputs_id="inputs", batches=run.cell.batches, timeout_s=60.0)
+
+
 def row_of(run: Run, testbed: Testbed, measurement: Measurement | None = None) -> Row:
-    cell = cell_for(run, testbed, "manifest", "inputs", 60.0)
+    cell = cell_of(run, testbed)
     return make_row("c", cell, measurement or good(), weights="seeded:0", links=(), warnings=())
 
 

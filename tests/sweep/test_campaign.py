@@ -52,6 +52,7 @@ def test_asking_for_more_extends_the_campaign(more: dict[str, Any]) -> None:
         {"granularity": "all"},
         {"batch": 4},
         {"batches": 9},
+        {"cell_s": 3},
         {"warmup": 2},
         {"weights": "IMAGENET1K_V1"},
         {"num_classes": 10},

@@ -16,8 +16,8 @@ from sweep.campaign import Campaign
 from sweep.condition import CellFailures, ConditionOutcome, ConditionRun, make_row
 from sweep.errors import CampaignError, PlayError
 from sweep.journal import Journal, read_rows
-from sweep.matrix import cell_for, plan_matrix
-from tests.sweep.support import FakePlays, bad, good, options, small_testbed
+from sweep.matrix import plan_matrix
+from tests.sweep.support import FakePlays, bad, cell_of, good, options, small_testbed
 
 TESTBED = small_testbed()
 
@@ -29,7 +29,7 @@ class Bench:
         self.plays = plays
         self.campaign = campaign
         (self.plan,) = plan_matrix(options(**given), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
-        self.cells = [cell_for(run, TESTBED, "m", "i", 60.0) for run in self.plan.runs]
+        self.cells = [cell_of(run, TESTBED) for run in self.plan.runs]
         self.seen: list[Row] = []
         self.secret = campaign.folder / "secret"
         self.secret.write_text("0123")
@@ -92,7 +92,7 @@ def test_a_row_carries_cell_measurement_links_and_warnings(bench: BenchMaker) ->
 def test_every_field_of_a_row_is_filled_from_somewhere() -> None:
     (plan,) = plan_matrix(options(), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
     measurement = good(reason="r", failed_device="d", warmup_response_ms=(3.0,), batch_response_ms=(4.0,))
-    row = make_row("c", cell_for(plan.runs[0], TESTBED, "m", "i", 1.0), measurement, weights="w", links=(), warnings=())
+    row = make_row("c", cell_of(plan.runs[0], TESTBED), measurement, weights="w", links=(), warnings=())
     for name in Measurement.__struct_fields__:
         assert getattr(row, name) == getattr(measurement, name), name
     assert row.schema == 1
