@@ -142,7 +142,7 @@ def plan_process(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy,
 def is_running(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy, ...]) -> bool:
     """Tell whether the device's process lives, in its namespace and in all of its groups.
 
-    A process that was started with another sshd configuration than the present one does not count.
+    A process that was started with other files than the present ones does not count.
     """
     here = folder(device, testbed)
     record = read_json(here / "process.json")
@@ -151,7 +151,8 @@ def is_running(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy, .
     pid = int(record["pid"])
     try:
         own, named = Path(f"/proc/{pid}/ns/net").stat(), (NETNS_FOLDER / device.netns).stat()
-        configured = (here / "sshd_config").stat().st_mtime <= (here / "process.json").stat().st_mtime
+        started = (here / "process.json").stat().st_mtime
+        configured = all((here / file).stat().st_mtime <= started for file in ("sshd_config", "shadow"))
     except FileNotFoundError:
         return False
     groups = {hierarchy.group(testbed, device.name) / "cgroup.procs" for hierarchy in hierarchies}
