@@ -16,11 +16,11 @@ from analysis.conclusion import TIMES, Conclusion
 from analysis.frame import stages_frame
 from analysis.fronts import Comparison, Front
 from analysis.networks import links_frame
+from analysis.numbers import DASH, number
 from analysis.studies import Study
 from analysis.summary import Estimate, Point
 
 _NESTED = ("stages", "hops", "link", "batch_latency_ms", "batch_response_ms", "warmup_response_ms")
-DASH = "\N{EN DASH}"
 _WORTH_STYLE = {"both": "bold green", "latency": "green", "throughput": "green", "no": "bold red", "unclear": "yellow"}
 WORTH_TEXT = {"both": "in both", "latency": "in latency", "throughput": "in throughput"}
 
@@ -108,15 +108,6 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         table.to_parquet(folder / f"{name}.parquet", index=False)
         written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
     return written
-
-
-def number(value: float) -> str:
-    """Write a figure with three significant digits and its zeros, thousands apart; NaN is a dash."""
-    if math.isnan(value):
-        return DASH
-    if value >= 100:  # noqa: PLR2004 - three digits stand before the point
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
 
 
 def interval(estimate: Estimate) -> str:

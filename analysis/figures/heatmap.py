@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.figures import style
 from analysis.fronts import Objective, best
+from analysis.numbers import number
 from analysis.studies import Study
 from analysis.summary import Floats, Point
 
@@ -73,7 +74,7 @@ def _draw_panel(
     axes: Axes, study: Study, objective: Objective, title: str, figure_of: Callable[[Point], float]
 ) -> None:
     table = matrix(study, figure_of)
-    text = np.array([[("" if math.isnan(cell) else style.cell_number(cell)) for cell in row] for row in table])
+    text = np.array([[("" if math.isnan(cell) else number(cell)) for cell in row] for row in table])
     sns.heatmap(
         table,
         ax=axes,

@@ -92,13 +92,6 @@ def plain_number(value: float, _position: int | None = None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
 
 
-def cell_number(value: float) -> str:
-    """Write a number for a table or a cell: three significant digits, with their zeros."""
-    if value >= 100:  # noqa: PLR2004
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
-
-
 def log_axis(axes: Axes, which: str) -> None:
     """Make an axis logarithmic with plain numbers, enough of them also within one decade."""
     axis: Axis = axes.xaxis if which == "x" else axes.yaxis

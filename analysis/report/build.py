@@ -11,8 +11,9 @@ from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
 from analysis.figures.picture import Picture
 from analysis.networks import links_frame
+from analysis.numbers import number
 from analysis.studies import Study
-from analysis.tables import WORTH_TEXT, interval, number, roles
+from analysis.tables import WORTH_TEXT, interval, roles
 
 
 def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) -> str:

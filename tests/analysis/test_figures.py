@@ -125,8 +125,3 @@ def test_a_required_label_is_placed_even_where_all_is_taken() -> None:
     assert choose_place(label, (200, 150), 1.4, [FRAME], FRAME) is not None
     optional = Label(text="P12", x=0, y=0, colour="k", size=8, required=False)
     assert choose_place(optional, (200, 150), 1.4, [FRAME], FRAME) is None
-
-
-@pytest.mark.parametrize(("value", "text"), [(12845.2, "12,845"), (244.4, "244"), (42.0, "42.0"), (0.379, "0.38")])
-def test_cells_have_three_significant_digits(value: float, text: str) -> None:
-    assert style.cell_number(value) == text

@@ -19,7 +19,6 @@ from analysis.campaigns import find_campaigns
 from analysis.compute import Analysis
 from analysis.figures.picture import Picture
 from analysis.report.build import build_report
-from analysis.tables import number
 from tests.analysis.synthetic import Plan, make_row, write_campaign
 
 CHECKOUT = Path(__file__).parents[2]
@@ -186,11 +185,6 @@ def test_every_anchor_of_the_report_exists(report: Elements) -> None:
     names = {attributes.get("id") for _, attributes in report.tags}
     links = {attributes["href"] for tag, attributes in report.tags if tag == "a"}
     assert {f"#{name}" for name in names} >= links
-
-
-@pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234"), (12.34, "12.3"), (1.0, "1.00"), (float("nan"), "–")])  # noqa: RUF001 - the dash is what is shown
-def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
-    assert number(value) == text
 
 
 def test_a_campaign_named_by_its_folder_keeps_its_name_under_a_trailing_dot(campaign: Path) -> None:
