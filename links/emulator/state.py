@@ -108,6 +108,7 @@ class State:
 
         Raises LinkError when a source is no device, or another owner's live lease is on it.
         """
+        self.expire()
         wanted = {(link.source, link.target): _spec(link) for link in order.links}
         self._check(order, wanted)
         before = {key: entry for key, entry in self._directions.items() if key[0] in order.sources}
