@@ -5,8 +5,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
-# One image a batch, as a camera gives it, and one chain: the demo is to be over in minutes.
-DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e batch=1
+# One chain and three networks: the demo is to be over in minutes.
+DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile

@@ -14,6 +14,7 @@ from analysis.compute import analyse
 from analysis.journal import read_journals
 from analysis.tables import fronts_frame, points_frame
 from stage_runtime.formats.row import HopFigures, LinkDirection, Measurement, Row, StageFigures
+from sweep.options import Options
 from tests.analysis.synthetic import Plan, make_rows, write_campaign
 from tests.project.structure import ROOT
 
@@ -54,6 +55,14 @@ def test_readme_names_existing_files() -> None:
     played = set(re.findall(r"ansible-playbook (\S+\.yml)", _commands(_README)))
     assert "sweep.yml" in played
     assert [path for path in sorted(linked | played) if not (ROOT / path).exists()] == []
+
+
+def test_readme_lists_every_option_of_a_sweep() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", _README, flags=re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    in_the_text = {"dry_run", "fresh", "retry_failed"}
+    assert set(Options.__struct_fields__) - in_the_text <= listed
+    assert all(f"{name}=true" in _README for name in in_the_text)
 
 
 @pytest.mark.parametrize("struct", [Row, Measurement, StageFigures, HopFigures, LinkDirection])
