@@ -78,7 +78,7 @@ class Campaign:
             holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
             raise CampaignError(
-                f"`{folder}` is being written by process {holder}; remedy: wait for it, or fresh=true begins another"
+                f"`{folder}` is being written by process {holder}; remedy: wait for it, or stop it"
             ) from exc
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())

@@ -61,6 +61,10 @@ class Control:
         if self.finishing:
             call()
 
+    def stopping(self) -> bool:
+        """Whether to begin nothing more."""
+        return self.finishing or self.cancelled()
+
     def cancelled(self) -> bool:
         """Whether to stop at once."""
         return self._now or self._abandoned()
@@ -182,6 +186,7 @@ class _Sweep:
             variables=self._variables,
             work=self._campaign.folder / ".plays",
             say=self._screen.line,
+            stopping=self._control.stopping,
             cancelled=self._control.cancelled,
         )
         for device, reason in parked.items():
@@ -217,7 +222,7 @@ class _Sweep:
 
     def _run_lane(self, lane: Sequence[ConditionPlan], secret_file: Path) -> None:
         for condition in lane:
-            if self._control.finishing or self._control.cancelled():
+            if self._control.stopping():
                 self._miss(condition, len(condition.runs), {})
             else:
                 self._run_condition_or_stop_all(condition, secret_file)

@@ -76,17 +76,19 @@ def prepare_devices(
     variables: Mapping[str, Any],
     work: Path,
     say: Callable[[str], None],
+    stopping: Callable[[], bool],
     cancelled: Callable[[], bool],
 ) -> dict[str, str]:
     """Bring `devices` up, provision them and give them their shards; return those parked, with reasons.
 
-    `shards` maps a model to its (manifest_id, inputs_id).
+    `shards` maps a model to its (manifest_id, inputs_id).  Once `stopping`, no further step is
+    begun; once `cancelled`, the running one is ended too.
     """
     parked: dict[str, str] = {}
 
     def play(name: str, hosts: tuple[str, ...], extra: Mapping[str, Any]) -> None:
         hosts = tuple(host for host in hosts if host not in parked)
-        if not hosts or cancelled():
+        if not hosts or stopping():
             return
         try:
             result = run_play(
