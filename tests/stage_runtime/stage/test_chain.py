@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Measurement
-from stage_runtime.transports.memory import MemoryTransport
+from stage_runtime.transports.memory import MemoryStream
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Kind
 from stage_runtime.wire.handshake import greet_listener
@@ -210,17 +210,17 @@ def test_a_device_can_lead_one_cell_and_follow_in_the_next(three: Chain) -> None
         assert three.devices[2].service.lead(cell).measure().status == "ok"
 
 
-def test_a_stage_that_was_restarted_between_cells_is_found_again(tmp_path: Path) -> None:
-    manifest, _ = write_cache(tmp_path / "cache", SHAPE)
-    network = MemoryTransport()
-    with chain(tmp_path / "a", tmp_path / "cache", 2, network) as devices:
-        cell = make_cell([device.config for device in devices], manifest, (2,))
-        assert devices[0].service.lead(cell).measure().status == "ok"
-        for thread in threading.enumerate():
-            assert thread.name != "hop"
-        for idle in devices[0].service._workplace.neighbours._idle.values():
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_kept_connection_that_died_is_replaced(
+    three: Chain, monkeypatch: pytest.MonkeyPatch, *, noticed: bool
+) -> None:
+    assert three.run().status == "ok"
+    if not noticed:  # as when the other device lost its power: nothing has arrived yet
+        monkeypatch.setattr(MemoryStream, "is_quiet", lambda _: True)
+    for device in three.devices[:2]:
+        for idle in device.service._workplace.neighbours._idle.values():
             idle.abort()
-        assert devices[0].service.lead(cell).measure().status == "ok"
+    assert_next_is_well(three)
 
 
 def test_a_device_that_is_not_there_is_named(three: Chain) -> None:
