@@ -182,6 +182,7 @@ class FakePlays:
         self.measure = measure
         self.refused: dict[str, dict[str, str]] = {}
         self.broken: dict[str, str] = {}
+        self.on_call: Callable[[str], None] = lambda _playbook: None
         self.calls: list[tuple[str, str, Mapping[str, Any]]] = []
         self.measured: list[Cell] = []
         self.running: set[str] = set()
@@ -202,6 +203,7 @@ class FakePlays:
         assert inventory
         with self._lock:
             self.calls.append((playbook, limit, variables))
+        self.on_call(playbook)
         if playbook in self.broken:
             raise PlayError(self.broken[playbook])
         failed = {host: why for host, why in self.refused.get(playbook, {}).items() if host in limit.split(",")}

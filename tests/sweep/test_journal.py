@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,19 +77,20 @@ def test_a_new_journal_is_itself_entered_in_its_folder_durably(tmp_path: Path, m
     assert tmp_path.stat().st_ino in synced
 
 
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_a_journal_cut_at_any_byte_keeps_its_whole_rows_and_goes_on(data: st.DataObject) -> None:
+CONTENT = b"".join(msgspec.json.encode(row) + b"\n" for row in ROWS)
+
+
+@given(st.integers(0, len(CONTENT)))
+@settings(max_examples=40, deadline=None)
+def test_a_journal_cut_at_any_byte_keeps_its_whole_rows_and_goes_on(at: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "j"
-        content = write(path, ROWS[:4])
-        at = data.draw(st.integers(0, len(content)), label="cut at byte")
-        path.write_bytes(content[:at])
-        whole = content[:at].count(b"\n")
+        path.write_bytes(CONTENT[:at])
+        whole = CONTENT[:at].count(b"\n")
         assert list(read_rows(path)) == ROWS[:whole]
         assert set(read_outcomes(path)) == {(row.cell_id, row.repeat) for row in ROWS[:whole]}
-        write(path, ROWS[whole:])
-        assert list(read_rows(path)) == ROWS
+        write(path, ROWS[whole : whole + 1])
+        assert list(read_rows(path)) == ROWS[: whole + 1]
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 100, b"\xff\xfe", b'{"schema":1', b"x" * 10])

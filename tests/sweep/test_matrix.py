@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.cell import Cell, cell_id
 from sweep.errors import InventoryError, OptionError
 from sweep.inventory import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from sweep.matrix import (
@@ -178,14 +178,24 @@ def ids(testbed: Bed = TESTBED, **given: Any) -> set[str]:
 
 
 def test_cell_ids_are_the_same_in_another_process() -> None:
+    run = runs()[0]
+    definition = msgspec.to_builtins(run.cell)
     code = (
-        "from tests.sweep.test_matrix import ids\n"
-        "print(*sorted(ids(networks='lan,slow', chains='pair,trio', splits='P1,P1+P2')))"
+        "import json, sys\n"
+        "from stage_runtime.formats.cell import cell_id\n"
+        "print(cell_id(dict(reversed(json.loads(sys.argv[1]).items()))))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == sorted(ids(networks="lan,slow", chains="pair,trio", splits="P1,P1+P2"))
+    command = [sys.executable, "-c", code, msgspec.json.encode(definition).decode()]
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            command,
+            cwd=Path(__file__).parents[2],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == cell_id(definition)
 
 
 def test_cell_ids_do_not_depend_on_the_order_of_anything() -> None:
