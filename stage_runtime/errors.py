@@ -9,7 +9,7 @@
     ├── ShardError                a shard that is missing, truncated or altered
     ├── LinkError                 a link that cannot be shaped, or is not what was asked for
     ├── TransportError            a peer that is unreachable, silent, or not who it must be
-    │   └── TransportTimeout      the same, because time ran out
+    │   └── TransportTimeoutError      the same, because time ran out
     └── CellError                 a cell that failed on some stage; carries the device's name
 
 Every message names what failed, where, the value it got, and what to do about it.
@@ -46,7 +46,7 @@ class TransportError(SplitbedError):
     """A neighbour is unreachable, silent, or not who it must be."""
 
 
-class TransportTimeout(TransportError):
+class TransportTimeoutError(TransportError):
     """A neighbour did not answer in time."""
 
 

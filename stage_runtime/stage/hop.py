@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from stage_runtime.errors import FormatError, TransportError, TransportTimeout
+from stage_runtime.errors import FormatError, TransportError, TransportTimeoutError
 from stage_runtime.formats.cell import CellStage
 from stage_runtime.stage.clock import PingBook
 from stage_runtime.stage.deadline import SLACK_S, Deadline
@@ -166,5 +166,5 @@ def lost(device: str, exc: Exception) -> Error:
     return Error(
         device=device,
         reason=f"lost {device} in the cell: {exc}",
-        status="timeout" if isinstance(exc, TransportTimeout) else "failed",
+        status="timeout" if isinstance(exc, TransportTimeoutError) else "failed",
     )

@@ -22,7 +22,7 @@ class Stream(abc.ABC):
     def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
         """Send all of the buffers (contiguous, of bytes), one after the other, without copying them.
 
-        Raises TransportTimeout when not all of it was taken in time, TransportError when the stream
+        Raises TransportTimeoutError when not all of it was taken in time, TransportError when the stream
         is broken or was aborted.  After either, the stream is good for nothing but ``close``.
         """
 
@@ -30,7 +30,7 @@ class Stream(abc.ABC):
     def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
         """Fill all of ``buffer``.
 
-        Raises TransportTimeout when it was not full in time, TransportError when the stream ended
+        Raises TransportTimeoutError when it was not full in time, TransportError when the stream ended
         or was aborted first.  After either, the stream is good for nothing but ``close``.
         """
 
@@ -68,4 +68,4 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     def connect(self, address: str, port: int, timeout_s: float) -> Stream:
-        """Connect to a listener; raises TransportTimeout or TransportError naming the address."""
+        """Connect to a listener; raises TransportTimeoutError or TransportError naming the address."""

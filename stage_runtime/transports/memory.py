@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from stage_runtime.errors import TransportError, TransportTimeout
+from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Listener, Stream, Transport
 
 _CAPACITY_BYTES = 65536
@@ -31,7 +31,7 @@ class _Direction:
         with self._changed:
             while not self._ended and len(self._bytes) >= self._capacity:
                 if not self._changed.wait(end - time.monotonic()):
-                    raise TransportTimeout("the peer took nothing in time")
+                    raise TransportTimeoutError("the peer took nothing in time")
             if self._ended:
                 raise TransportError("the peer closed the connection")
             room = self._capacity - len(self._bytes)
@@ -44,7 +44,7 @@ class _Direction:
         with self._changed:
             while not self._ended and not self._bytes:
                 if not self._changed.wait(end - time.monotonic()):
-                    raise TransportTimeout("the peer sent nothing in time")
+                    raise TransportTimeoutError("the peer sent nothing in time")
             count = min(len(self._bytes), buffer.nbytes)
             buffer[:count] = self._bytes[:count]
             del self._bytes[:count]

@@ -15,7 +15,7 @@ import struct
 import time
 from collections.abc import Sequence
 
-from stage_runtime.errors import TransportError, TransportTimeout
+from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Listener, Stream, Transport
 
 _TIMEVAL = struct.Struct("@ll")
@@ -129,11 +129,11 @@ class TcpStream(Stream):
 
     def _broken(self, doing: str, exc: OSError) -> TransportError:
         if exc.errno == errno.ETIMEDOUT:
-            return TransportTimeout(f"{self._peer} answers no more; is it up, is the link?")
+            return TransportTimeoutError(f"{self._peer} answers no more; is it up, is the link?")
         return TransportError(f"{doing} failed: the connection with {self._peer} is broken ({exc.strerror})")
 
-    def _timeout(self, verb: str, done: int, total: int, timeout_s: float) -> TransportTimeout:
-        return TransportTimeout(f"{self._peer} {verb} {done} of {total} bytes in {timeout_s:.1f} s")
+    def _timeout(self, verb: str, done: int, total: int, timeout_s: float) -> TransportTimeoutError:
+        return TransportTimeoutError(f"{self._peer} {verb} {done} of {total} bytes in {timeout_s:.1f} s")
 
 
 def _without_first(buffers: list[memoryview], count: int) -> list[memoryview]:
@@ -201,7 +201,7 @@ class TcpTransport(Transport):
         try:
             connection = socket.create_connection((address, port), timeout_s, source)
         except TimeoutError as exc:
-            raise TransportTimeout(f"{address}:{port} did not answer in {timeout_s:.1f} s") from exc
+            raise TransportTimeoutError(f"{address}:{port} did not answer in {timeout_s:.1f} s") from exc
         except OSError as exc:
             raise TransportError(f"cannot connect to {address}:{port}: {exc.strerror}") from exc
         return TcpStream(connection, f"{address}:{port}")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from stage_runtime.errors import FormatError, TransportTimeout
+from stage_runtime.errors import FormatError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 from stage_runtime.wire.frames import (
     HEADER_BYTES,
@@ -62,7 +62,7 @@ class Channel:
     def _send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
         if not self._sending.acquire(timeout=max(0.0, timeout_s)):
-            raise TransportTimeout(f"{self.peer} was still taking another frame after {timeout_s:.1f} s")
+            raise TransportTimeoutError(f"{self.peer} was still taking another frame after {timeout_s:.1f} s")
         try:
             self._stream.send(buffers, end - time.monotonic())
         finally:

@@ -45,5 +45,5 @@ def add_absent_device(testbed: VirtualTestbed) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A folder for campaigns."""
+    """Give a folder for campaigns."""
     return tmp_path / "results"

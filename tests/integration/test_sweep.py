@@ -162,7 +162,7 @@ def test_unreachable_device_parks_its_chain_only(bed: VirtualTestbed, results: P
 def test_port_in_use_is_named(bed: VirtualTestbed, results: Path) -> None:
     bed.play("playbooks/reset.yml", "--limit", "one,two,three")
     squatter = subprocess.Popen(
-        ["ip", "netns", "exec", "sbE-two", sys.executable, "-c",
+        ["/usr/sbin/ip", "netns", "exec", "sbE-two", sys.executable, "-c",
          "import socket,time; s=socket.create_server(('10.218.1.12',47300)); time.sleep(300)"],
     )  # fmt: skip
     try:

@@ -54,7 +54,12 @@ class LocalHosts:
         """Write the inventory; ``variables`` hold for every host."""
         self.folder = folder
         hosts = {name: {"device_home": str(self.home(name))} for name in names}
-        common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
+        common = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "device_python": "{{ device_home }}/venv/bin/python",
+            **variables,
+        }
         self.inventory = folder / "hosts.json"
         self.inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
 

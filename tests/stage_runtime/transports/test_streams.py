@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stage_runtime.errors import TransportError, TransportTimeout
+from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Listener, Stream, Transport
 from stage_runtime.transports.memory import MemoryTransport
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
@@ -67,12 +67,12 @@ def test_both_directions_carry_more_than_they_hold_at_once(ends: Ends) -> None:
 
 def test_a_silent_peer_times_out(ends: Ends) -> None:
     ends[1].send([memoryview(b"1234")], 5)
-    with pytest.raises(TransportTimeout):
+    with pytest.raises(TransportTimeoutError):
         receive(ends[0], 5, 0.05)
 
 
 def test_a_peer_that_takes_nothing_times_out(ends: Ends) -> None:
-    with pytest.raises(TransportTimeout):
+    with pytest.raises(TransportTimeoutError):
         ends[0].send([memoryview(bytes(64 * 2**20))], 0.2)
 
 
@@ -92,7 +92,7 @@ def test_abort_wakes_a_blocked_receiver_and_a_blocked_sender(ends: Ends) -> None
         for future in (receiving, sending):
             error = future.exception(timeout=30)
             assert isinstance(error, TransportError)
-            assert not isinstance(error, TransportTimeout)
+            assert not isinstance(error, TransportTimeoutError)
 
 
 def test_a_stream_is_quiet_only_while_open_and_empty(ends: Ends) -> None:

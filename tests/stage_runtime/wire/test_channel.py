@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stage_runtime.errors import FormatError, TransportTimeout
+from stage_runtime.errors import FormatError, TransportTimeoutError
 from stage_runtime.transports.memory import memory_pair
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind, TensorHeader, pack_descriptors, pack_header
@@ -65,7 +65,7 @@ def test_a_sender_that_never_gets_its_turn_times_out() -> None:
     near, _ = pair(capacity=10)
     with ThreadPoolExecutor(1) as pool:
         blocked = pool.submit(near.send_message, Kind.PROGRESS, 0, 0, bytes(100), 1.0)
-        with pytest.raises(TransportTimeout):
+        with pytest.raises(TransportTimeoutError):
             near.send_message(Kind.PROGRESS, 0, 1, b"", 0.05)
         near.abort()
         assert blocked.exception() is not None
