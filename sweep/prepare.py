@@ -39,7 +39,11 @@ def _make(module: str, arguments: list[str]) -> Made:
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise OptionError(reason[0].removeprefix("error: "))
-    return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Made)
+    answer = done.stdout.strip().splitlines()[-1:] or ["nothing"]
+    try:
+        return msgspec.json.decode(answer[0], type=Made)
+    except msgspec.MsgspecError as exc:
+        raise OptionError(f"python -m {module} make answered what cannot be read ({exc}): {answer[0]}") from exc
 
 
 def make_shards(options: Options, model: str) -> Manifest:

@@ -47,11 +47,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         except AnsibleConnectionFailure as exc:
             return _failure(first, f"{first} is unreachable: {exc}")
         try:
-            measurement: dict[str, Any] = json.loads(answer["stdout"].strip().splitlines()[-1])
+            measurement = json.loads(answer["stdout"].strip().splitlines()[-1])
         except (ValueError, IndexError):
             said = (answer.get("stderr", "") + answer["stdout"]).strip()[-_LONGEST_REASON:]
             return _failure(first, f"the control command on {first} ended with {answer['rc']}: {said}")
-        if "status" not in measurement:
+        if not isinstance(measurement, dict) or "status" not in measurement:
             return _failure(first, f"the stage on {first} answered {measurement}")
         return measurement
 

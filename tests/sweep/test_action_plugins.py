@@ -1,0 +1,148 @@
+"""The Ansible front end's two actions, without a play round them."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from sweep.errors import OptionError
+from tests.sweep.support import small_testbed
+
+PLUGINS = Path(__file__).parents[2] / "playbooks" / "action_plugins"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SWEEP = load("splitbed_sweep")
+CELL = load("splitbed_cell")
+CELL_DATA = {"cell_id": "ab", "repeat": 1, "split": "it's P1", "stages": [{"device": "v1"}]}
+
+
+@pytest.mark.parametrize("name", ["device_home", "pi_venv_torch_index_url", "ansible_user"])
+def test_extra_vars_of_inventory_roles_and_ansible_are_handed_on(name: str) -> None:
+    SWEEP.refuse_unknown({name: 1}, small_testbed())
+
+
+def test_an_extra_var_that_nobody_knows_is_refused_with_a_guess() -> None:
+    with pytest.raises(OptionError, match=r"unknown extra var `modle`; did you mean `model`\? \(accepted: batch, "):
+        SWEEP.refuse_unknown({"device_home": 1, "modle": "vgg16"}, small_testbed())
+
+
+class Device:
+    """A cell's action on a device that answers what it is told to."""
+
+    def __init__(self, stop_file: Path) -> None:
+        self.commands: list[str] = []
+        self.answer: Any = {"rc": 0, "stdout": '{"status": "ok"}\n', "stderr": ""}
+        self.arguments = {
+            "cell": CELL_DATA,
+            "python": "/home/a b/python",
+            "runtime": "/run time",
+            "socket": "/s",
+            "stop_file": str(stop_file),
+            "driver_pid": str(os.getpid()),
+        }
+        self.check_mode = False
+
+    def _execute(self, command: str, *, sudoable: bool) -> Any:
+        assert not sudoable
+        self.commands.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def run(self) -> dict[str, Any]:
+        task = SimpleNamespace(
+            args=self.arguments, check_mode=self.check_mode, async_val=0, diff=False, environment=None, delegate_to=None
+        )
+        action = CELL.ActionModule.__new__(CELL.ActionModule)
+        action._task = task
+        action._low_level_execute_command = self._execute
+        action._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+        action._supports_check_mode = True
+        action._supports_async = False
+        result: dict[str, Any] = action.run(task_vars={})
+        return result
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path / "stop")
+
+
+def test_a_cell_is_run_by_the_control_command_and_its_answer_handed_back(device: Device) -> None:
+    device.answer["stdout"] = 'a banner\n{"status": "ok", "latency_ms": 2}\n'
+    result = device.run()
+    assert (result["cell_id"], result["repeat"]) == ("ab", 1)
+    assert result["measurement"] == {"status": "ok", "latency_ms": 2}
+    (command,) = device.commands
+    words = shlex.split(command)
+    assert words[:4] == ["/home/a b/python", "-I", "-S", "/run time/stage_runtime/control.py"]
+    assert words[4:7] == ["--socket", "/s", "run"]
+    assert json.loads(base64.b64decode(words[7])) == CELL_DATA
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (AnsibleConnectionFailure("gone"), "v1 is unreachable: gone"),
+        ({"rc": 1, "stdout": "", "stderr": "no socket"}, "the control command on v1 ended with 1: no socket"),
+        ({"rc": 1, "stdout": "{", "stderr": ""}, "ended with 1: {"),
+        ({"rc": 0, "stdout": '{"pid": 1}', "stderr": ""}, "the stage on v1 answered {'pid': 1}"),
+        ({"rc": 0, "stdout": "7", "stderr": ""}, "the stage on v1 answered 7"),
+    ],
+    ids=["unreachable", "nothing", "torn", "something else", "a number"],
+)
+def test_a_cell_that_cannot_be_run_is_a_failed_cell_and_no_failed_task(
+    device: Device, answer: Any, reason: str
+) -> None:
+    device.answer = answer
+    result = device.run()
+    assert "failed" not in result
+    assert result["measurement"]["status"] == "failed"
+    assert result["measurement"]["failed_device"] == "v1"
+    assert reason in result["measurement"]["reason"]
+
+
+def test_a_long_answer_is_cut_to_its_end(device: Device) -> None:
+    device.answer = {"rc": 1, "stdout": "", "stderr": "x" * 10_000 + "the end"}
+    reason = device.run()["measurement"]["reason"]
+    assert reason.endswith("the end")
+    assert len(reason) < 1000
+
+
+def test_once_the_sweep_is_to_stop_no_cell_is_run(device: Device) -> None:
+    Path(device.arguments["stop_file"]).touch()  # type: ignore[arg-type]  # the arguments are strings but for the cell
+    result = device.run()
+    assert result["skipped"]
+    assert "measurement" not in result
+    assert device.commands == []
+
+
+def test_without_its_driver_no_cell_is_run(device: Device) -> None:
+    child = subprocess.Popen(["/bin/true"])
+    child.wait()
+    device.arguments["driver_pid"] = str(child.pid)
+    assert device.run()["skipped"]
+
+
+def test_check_mode_runs_no_cell(device: Device) -> None:
+    device.check_mode = True
+    assert device.run()["skipped"]
