@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from sweep.errors import PlayError
 from sweep.plays import reason_of, run_play
 
+PRIVATE = "must not be written anywhere"
 INVENTORY = """
     all:
       vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
@@ -63,6 +65,7 @@ class Playground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.work = folder / "work"
+        self.gate = folder / "gate"  # a command outlives its cancelled play, until this exists
         self.inventory = folder / "hosts.yml"
         self.inventory.write_text(dedent(INVENTORY))
         self.results: list[tuple[str, str, Any]] = []
@@ -73,7 +76,7 @@ class Playground:
         everything: dict[str, Any] = {
             "inventory": str(self.inventory),
             "work": self.work,
-            "variables": {"number": 1},
+            "variables": {"number": 1, "gate": str(self.gate)},
             "on_result": lambda host, task, result: self.results.append((host, task, result)),
         }
         return run_play(path, **(everything | settings))
@@ -84,16 +87,74 @@ class Playground:
         return sorted(path.name for path in self.work.rglob("*") if path.is_file())
 
 
-@pytest.fixture
-def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Playground]:
-    monkeypatch.setenv("SB_PRIVATE", "must not be written anywhere")
-    yield Playground(tmp_path)
-    for path in (tmp_path / "work").rglob("*"):
-        assert not path.is_file() or b"must not be written" not in path.read_bytes()
+SLOW = """
+    - hosts: good
+      gather_facts: false
+      tasks:
+        - name: Wait
+          ansible.builtin.raw: for i in $(seq {{ item }}); do test -e {{ gate }} && exit; sleep 0.1; done
+          loop: [0, 600]
+"""
 
 
-def test_a_play_tells_what_became_of_every_host(ground: Playground) -> None:
-    result = ground.run(PLAY)
+def run_mixed(ground: Playground) -> Any:
+    return ground.run(PLAY)
+
+
+def run_limited(ground: Playground) -> Any:
+    return ground.run(PLAY, limit="good,caught")
+
+
+def run_with_a_listener_that_raises(ground: Playground) -> Any:
+    def raise_it(_host: str, task: str, _result: object) -> None:
+        assert task == "Wait"
+        raise LookupError("disk full")
+
+    return ground.run(SLOW, on_result=raise_it)
+
+
+def run_cancelled(ground: Playground) -> Any:
+    return ground.run(SLOW, cancelled=lambda: bool(ground.results))
+
+
+def run_nonsense(ground: Playground) -> Any:
+    return ground.run("- hosts: all\n  tasks:\n    - no_such_action_here:\n")
+
+
+SCENES = (run_mixed, run_limited, run_with_a_listener_that_raises, run_cancelled, run_nonsense)
+
+
+class Scene:
+    """A playground, and what came of the play in it."""
+
+    def __init__(self, ground: Playground, outcome: Any) -> None:
+        self.ground = ground
+        self.outcome = outcome
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[Callable[[Playground], Any], Scene]:
+    """Run all plays at once, from threads, as the driver does with chains that share nothing."""
+
+    def play(scene: Callable[[Playground], Any], ground: Playground) -> Scene:
+        try:
+            return Scene(ground, scene(ground))
+        except Exception as exc:  # noqa: BLE001 - a test looks at it
+            return Scene(ground, exc)
+        finally:
+            ground.gate.touch()
+
+    grounds = [Playground(tmp_path_factory.mktemp("play")) for _ in SCENES]
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(SCENES)) as pool:
+        patch.setenv("SBH_PRIVATE", PRIVATE)
+        return dict(zip(SCENES, pool.map(play, SCENES, grounds), strict=True))
+
+
+Scenes = dict[Callable[[Playground], Any], Scene]
+
+
+def test_a_play_tells_what_became_of_every_host(scenes: Scenes) -> None:
+    ground, result = scenes[run_mixed].ground, scenes[run_mixed].outcome
     assert not result.ok
     assert set(result.failed) == {"bad", "looping"}, "what was caught or ignored is no failure"
     assert result.failed["bad"] == "Fail: no such luck"
@@ -101,60 +162,56 @@ def test_a_play_tells_what_became_of_every_host(ground: Playground) -> None:
     assert set(result.unreachable) == {"gone"}
     assert result.reasons["gone"].startswith("unreachable: ")
     assert set(result.reasons) == {"bad", "looping", "gone"}
-    facts = {host: one["ansible_facts"]["given"] for host, task, one in ground.results if task == "Say what was given"}
-    assert set(facts) == {"good", "bad", "caught", "looping", "gone"}
-    assert {int(value) for value in facts.values()} == {2}, "variables keep their type"
-    items = [
-        one["msg"] for host, task, one in ground.results if task == "Loop" and "msg" in one and "results" not in one
-    ]
-    assert items[:2] == ["item a", "item b"]
-    assert {host for host, task, _ in ground.results if task == "Meet the hosts"} == {"good", "caught"}
     assert ground.left == [result.log.name]
     assert "no such luck" in result.log.read_text()
 
 
-def test_a_play_that_goes_well_leaves_nothing_and_limits_its_hosts(ground: Playground) -> None:
-    result = ground.run(PLAY, limit="good,caught")
+def test_results_and_loop_items_arrive_with_host_and_task(scenes: Scenes) -> None:
+    results = scenes[run_mixed].ground.results
+    facts = {host: one["ansible_facts"]["given"] for host, task, one in results if task == "Say what was given"}
+    assert set(facts) == {"good", "bad", "caught", "looping", "gone"}
+    assert {int(value) for value in facts.values()} == {2}, "variables keep their type"
+    items = [one["msg"] for host, task, one in results if task == "Loop" and "results" not in one]
+    assert items == ["item a", "item b"]
+    assert {host for host, task, _ in results if task == "Meet the hosts"} == {"good", "caught"}
+
+
+def test_a_play_that_goes_well_leaves_nothing_and_limits_its_hosts(scenes: Scenes) -> None:
+    ground, result = scenes[run_limited].ground, scenes[run_limited].outcome
     assert result.ok
     assert result.reasons == {}
     assert {host for host, _, _ in ground.results} == {"good", "caught"}
     assert ground.left == []
 
 
-SLOW = """
-    - hosts: good
-      gather_facts: false
-      tasks:
-        - name: Wait
-          ansible.builtin.raw: sleep {{ item }}
-          loop: [0, 60]
-"""
+def test_what_a_listener_raises_ends_the_play_and_is_raised(scenes: Scenes) -> None:
+    scene = scenes[run_with_a_listener_that_raises]
+    assert isinstance(scene.outcome, LookupError)
+    (log,) = scene.ground.left
+    assert "PLAY RECAP" not in (scene.ground.work / log).read_text(), "the play did not go on to its end"
 
 
-def test_what_a_listener_raises_ends_the_play_and_is_raised(ground: Playground) -> None:
-    def raise_it(_host: str, task: str, _result: object) -> None:
-        assert task == "Wait"
-        raise LookupError("disk full")
-
-    with pytest.raises(LookupError, match="disk full"):
-        ground.run(SLOW, on_result=raise_it)
-    (log,) = ground.left
-    assert "PLAY RECAP" not in (ground.work / log).read_text(), "the play did not go on to its end"
+def test_a_cancelled_play_ends_without_a_complaint(scenes: Scenes) -> None:
+    scene = scenes[run_cancelled]
+    assert not scene.outcome.ok
+    assert scene.outcome.status == "canceled"
+    assert [task for _, task, _ in scene.ground.results] == ["Wait"]
+    assert "PLAY RECAP" not in scene.outcome.log.read_text()
 
 
-def test_a_cancelled_play_ends_without_a_complaint(ground: Playground) -> None:
-    result = ground.run(SLOW, cancelled=lambda: bool(ground.results))
-    assert not result.ok
-    assert result.status == "canceled"
-    assert [task for _, task, _ in ground.results] == ["Wait"]
-    assert "PLAY RECAP" not in result.log.read_text()
-
-
-def test_a_play_that_does_not_parse_is_an_error_with_its_output(ground: Playground) -> None:
-    with pytest.raises(PlayError, match=r"play `play` ended as failed .*its output: (.*)$") as caught:
-        ground.run("- hosts: all\n  tasks:\n    - no_such_action_here:\n")
-    log = Path(str(caught.value).rpartition(" ")[2])
+def test_a_play_that_does_not_parse_is_an_error_with_its_output(scenes: Scenes) -> None:
+    error = scenes[run_nonsense].outcome
+    assert isinstance(error, PlayError)
+    assert "play `play` ended as failed" in str(error)
+    log = Path(str(error).rpartition(" ")[2])
     assert "no_such_action_here" in log.read_text()
+
+
+def test_no_play_writes_the_environment_down(scenes: Scenes) -> None:
+    for scene in scenes.values():
+        files = [path for path in scene.ground.folder.rglob("*") if path.is_file()]
+        assert files
+        assert [path for path in files if PRIVATE.encode() in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize(
