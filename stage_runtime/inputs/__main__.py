@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         answer = _make(options)
     except SplitbedError as exc:
-        print(f"error: {exc}", file=sys.stderr)  # noqa: T201  (the command's own output)
+        print("error:", " ".join(str(exc).split()), file=sys.stderr)  # noqa: T201  (the command's own output)
         return 1
     print(msgspec.json.encode(answer).decode())  # noqa: T201  (the command's own output)
     return 0

@@ -45,12 +45,21 @@ def split_at(name: str, model: nn.Module, granularity: Granularity, names: Seque
     return blocks
 
 
-def boundary_specs(blocks: Sequence[Block], images: torch.Tensor) -> list[TensorSpec]:
-    """Run ``images`` through the blocks and give the spec of each block's output."""
+def boundary_specs(name: str, blocks: Sequence[Block], images: torch.Tensor) -> list[TensorSpec]:
+    """Run ``images`` through the blocks and give the spec of each block's output.
+
+    Raises ModelError, naming the model by ``name``, when they do not fit it.
+    """
     specs = []
+    shape = tuple(images.shape)
     with torch.inference_mode():
         for block in blocks:
-            images = block.module(images)
+            try:
+                images = block.module(images)
+            except RuntimeError as exc:
+                raise ModelError(
+                    f"{name} does not run on an input of shape {shape} (block {block.name}: {exc})"
+                ) from exc
             specs.append(tensor_spec(images))
     return specs
 

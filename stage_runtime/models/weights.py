@@ -84,6 +84,8 @@ def apply_weights(model_name: str, model: nn.Module, weights: FoundWeights, num_
         return
     state = weights.load()
     own = model.state_dict()
+    # a safetensors file does not say the version of the model's modules, so that it is today's
+    vars(state).setdefault("_metadata", vars(own)["_metadata"])
     for name in [name for name in state if name.startswith(_AUXILIARY) and name not in own]:
         del state[name]
     mismatched = [name for name, value in state.items() if name in own and own[name].shape != value.shape]

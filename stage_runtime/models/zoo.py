@@ -6,8 +6,8 @@ not load (see :func:`import_torchvision`).
 
 from __future__ import annotations
 
+import copy
 import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable
 from types import ModuleType
@@ -85,8 +85,15 @@ def build_seeded(model: str, seed: int, **options: Any) -> nn.Module:
 
 def build_on_meta(model: str, **options: Any) -> nn.Module:
     """Build like :func:`build`, without memory for the weights: every tensor is on ``meta``."""
+    if is_user_model(model):
+        _user_function(model)  # imported before, so that what its module holds stays as it is
     with _WeightsOnMeta():
-        return build(model, **options).to("meta")
+        built = build(model, **options)
+    on_meta = {id(tensor): torch.empty_like(tensor, device="meta") for tensor in built.buffers()}
+    for parameter in built.parameters():
+        on_meta[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+    # a copy, because a user's function may give the same module again; copied without the weights
+    return copy.deepcopy(built, on_meta)
 
 
 class _WeightsOnMeta(TorchFunctionMode):
@@ -109,10 +116,10 @@ class _WeightsOnMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _build_user_model(model: str, num_classes: int) -> nn.Module:
+def _user_function(model: str) -> Callable[..., Any]:
     module_name, _, function_name = model.partition(":")
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
+        function: Callable[..., Any] = getattr(importlib.import_module(module_name), function_name)
     except ModuleNotFoundError as exc:
         raise ModelError(
             f"model {model}: no module {exc.name!r} on this machine; "
@@ -120,6 +127,11 @@ def _build_user_model(model: str, num_classes: int) -> nn.Module:
         ) from exc
     except AttributeError as exc:
         raise ModelError(f"model {model}: module {module_name} has no {function_name!r}") from exc
+    return function
+
+
+def _build_user_model(model: str, num_classes: int) -> nn.Module:
+    function = _user_function(model)
     parameters = inspect.signature(function).parameters
     built = function(num_classes=num_classes) if "num_classes" in parameters else function()
     if not isinstance(built, nn.Module):

@@ -40,7 +40,7 @@ def make_shards(request: ShardRequest, store: ShardStore) -> tuple[Manifest, boo
     bare = zoo.build_on_meta(request.model, **options)
     image = torch.empty((1, 3, size, size), device="meta")
     plan = split_into_blocks(request.model, bare, request.granularity, image.shape[1:])
-    outputs = boundary_specs(plan, image)
+    outputs = boundary_specs(request.model, plan, image)
 
     model = zoo.build_seeded(request.model, request.seed, **options)
     apply_weights(request.model, model, weights, request.num_classes)
