@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 PINGS = 6
+TRAINS = 2  # one before the run, one after
 # Further apart than a scheduler's slice of a throttled device together, yet no load on the link.
 PING_GAP_S = 0.003
 
@@ -87,9 +88,11 @@ class PingBook:
 
     @property
     def complete(self) -> bool:
-        """Say whether every ping so far was answered."""
-        with self._lock:
-            return not self._sent
+        """Say whether every ping of both trains was answered.
+
+        That none is unanswered just now would not do: the next may be about to be sent.
+        """
+        return sum(map(len, self._trains)) == TRAINS * PINGS
 
     def estimate(self) -> ClockEstimate:
         """Estimate from the first and the last train."""

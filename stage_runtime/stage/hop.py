@@ -162,9 +162,9 @@ class Hop:
 
 
 def lost(device: str, exc: Exception) -> Error:
-    """Blame a neighbour for a broken connection with it."""
+    """Blame a neighbour for a connection that broke, or never came about."""
     return Error(
         device=device,
-        reason=f"lost {device} in the cell: {exc}",
+        reason=f"no connection with {device} (any more): {exc}",
         status="timeout" if isinstance(exc, TransportTimeoutError) else "failed",
     )

@@ -33,17 +33,17 @@ class Neighbours:
         return None
 
     def connect(self, stage: CellStage, deadline: Deadline) -> Channel:
-        """Connect anew; raises TransportError naming the device."""
+        """Connect anew; raises TransportError."""
         timeout_s = min(_CONNECT_TIMEOUT_S, deadline.left_s())
         try:
             stream = self._transport.connect(stage.address, stage.port, timeout_s)
         except TransportError as exc:
-            raise type(exc)(f"{stage.device}: {exc}; does its stage run?") from exc
+            raise type(exc)(f"{exc}; does its stage run?") from exc
         try:
             greet_listener(stream, self._secret, timeout_s)
-        except TransportError as exc:
+        except TransportError:
             stream.close()
-            raise type(exc)(f"{stage.device}: {exc}") from exc
+            raise
         return Channel(stream)
 
     def put_back(self, stage: CellStage, channel: Channel) -> None:

@@ -15,7 +15,7 @@ from stage_runtime.stage.clock import ClockEstimate
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.figures import join_figures, stage_figures
-from stage_runtime.stage.hop import Hop
+from stage_runtime.stage.hop import Hop, lost
 from stage_runtime.stage.pipeline import Pipeline
 from stage_runtime.stage.plan import StagePlan, check_device, plan_stage, read_manifest
 from stage_runtime.stage.workplace import Workplace
@@ -152,7 +152,7 @@ class Run:
         try:
             channel = channel or neighbours.connect(below, self._deadline)
         except TransportError as exc:
-            raise RunFailed(self.fail(Error(device=below.device, reason=str(exc)))) from exc
+            raise RunFailed(self.fail(lost(below.device, exc))) from exc
         hop = Hop(
             channel=channel,
             reused=reused,

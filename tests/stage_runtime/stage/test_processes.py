@@ -82,7 +82,7 @@ def mobilenet(cache: Path) -> Manifest:
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Wait for something that takes other processes a moment; give up after a generous while."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         if time.monotonic() > end:
             return False
