@@ -127,6 +127,15 @@ def test_overrides_mean_here_what_extra_vars_mean_in_a_play(tmp_path: Path) -> N
     assert testbed.chains["pair"] == ("a", "b")
 
 
+def test_options_of_the_same_names_do_not_hide_the_inventorys_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible.vars.manager.load_extra_vars", lambda **_settings: {"chains": "pair", "modle": 1})
+    testbed = load_testbed(write(tmp_path))
+    assert testbed.chains["pair"] == ("a", "b")
+    assert "modle" not in testbed.variables, "a misspelt extra var is not known for having been given"
+
+
 def test_default_chains_are_those_that_a_sweep_takes_unasked(tmp_path: Path) -> None:
     testbed = load_testbed(write(tmp_path, variables=VARIABLES + "    default_chains: [pair]\n"))
     assert testbed.pick_chains(()) == ("pair",)

@@ -45,7 +45,7 @@ PLAY = """
         - name: Ignore items that fail
           ansible.builtin.fail: {msg: ignored}
           loop: [1, 2]
-          when: inventory_hostname in ['caught', 'looping']
+          when: inventory_hostname in ['good', 'looping']
           ignore_errors: true
         - name: Fail at an item
           ansible.builtin.assert: {that: "item < 2", fail_msg: "{{ item }} is too much"}
