@@ -56,14 +56,16 @@ class RichScreen:
 
     def __enter__(self) -> Self:
         """Start drawing."""
-        self._bar.start()
+        if self._console.is_terminal:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop drawing; the lines stay."""
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def line(self, text: str) -> None:
         """Show a line that stays."""
