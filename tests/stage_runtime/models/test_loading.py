@@ -103,9 +103,13 @@ def test_no_stage_writes_to_its_input(sharded: MakeShards) -> None:
     crossing = loader.load(manifest.manifest_id, 0, 1).forward(images)
     assert bool((crossing < 0).any())
     kept = crossing.clone()
-    output = loader.load(manifest.manifest_id, 1, 2).forward(crossing)
+    stage = loader.load(manifest.manifest_id, 1, 2)
+    output = stage.forward(crossing)
     assert torch.equal(crossing, kept)
     assert torch.equal(output, kept.relu())
+    # not by copying the input first, which would be measured
+    assert [name for name, _ in stage.module.named_children()] == ["block_1"]
+    assert stage.module.get_submodule("block_1").inplace is False
     inside = loader.load(manifest.manifest_id, 0, 2)
     assert inside.module.get_submodule("block_1").inplace is True
 
