@@ -58,7 +58,7 @@ def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestb
     folder = next(results.glob("*/journal.jsonl")).parent
     for report in ("report.html",):
         assert list(folder.rglob(report)), sorted(folder.rglob("*"))
-    provenance = json.loads((folder / "provenance" / "near-slow.json").read_text())
+    provenance = json.loads((folder / "provenance" / "near@slow.json").read_text())
     assert set(provenance["devices"]) == {"one", "two"}
     assert provenance["devices"]["one"]["packages"]["torch"]
     assert json.loads((folder / "campaign.json").read_text())["options"]["seed"] == 0

@@ -74,6 +74,13 @@ def test_root_can_log_in_where_the_machine_locks_it(bed: VirtualTestbed) -> None
     assert Path("/etc/shadow").read_text() == before != login.SHADOW + "\n"
 
 
+def test_root_is_at_home_in_the_devices_own_folder(bed: VirtualTestbed) -> None:
+    before = Path("/etc/passwd").read_text()
+    said = bed.ansible("a", "ansible.builtin.shell", "cd && pwd && id -un sshd").stdout
+    assert said.partition(">>")[2].split() == [str(bed.root / "a"), "sshd"]
+    assert Path("/etc/passwd").read_text() == before
+
+
 def test_second_up_and_check_mode_change_nothing(bed: VirtualTestbed) -> None:
     for arguments in ((), ("--check",)):
         recap = bed.play("playbooks/virtual_up.yml", *arguments).stdout
