@@ -21,8 +21,8 @@ NETWORKS = {
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualTestbed]:
     """Bring up devices one, two and three; ``absent`` is in the inventory but answers nobody."""
     devices = {
-        "one": {"virtual_memory_mb": 2048},
-        "two": {"virtual_memory_mb": 2048},
+        "one": {"virtual_memory_mb": 2048, "virtual_cpus": 1},
+        "two": {"virtual_memory_mb": 2048, "virtual_cpus": 1, "virtual_cores": "1"},
         "three": {"virtual_memory_mb": 2048, "virtual_cpus": 1, "virtual_cores": "1"},
     }
     folder = tmp_path_factory.mktemp("sweep")

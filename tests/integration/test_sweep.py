@@ -18,7 +18,7 @@ from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
 
 pytestmark = pytest.mark.integration
 
-QUICK = {"batch": "1", "batches": "2", "splits": "P3,P17"}
+QUICK = {"batch": "1", "batches": "2", "warmup": "1", "splits": "P3,P17", "report": "false"}
 FIRST_ROWS_WITHIN_S = 120
 
 
@@ -47,7 +47,7 @@ def outcome_counts(rows: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
 
 
 def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestbed, results: Path) -> None:
-    done = run(bed, results, networks="quick,slow")
+    done = run(bed, results, networks="quick,slow", report="true")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = rows_of(results)
     assert {row["status"] for row in rows} == {"ok"}
@@ -140,7 +140,7 @@ def test_killed_playbook_loses_and_repeats_nothing(bed: VirtualTestbed, results:
     words = [
         str(ANSIBLE / "ansible-playbook"), "-i", str(bed.inventory), "sweep.yml",
         "-e", "model=mobilenet_v2", "-e", "chains=near", "-e", "networks=quick", "-e", "splits=P3,P5,P7,P9",
-        "-e", "batch=1", "-e", "batches=6", "-e", f"results={results}",
+        "-e", "batches=6", "-e", "warmup=1", "-e", "report=false", "-e", f"results={results}",
     ]  # fmt: skip
     kill_after_rows(words, results, rows=4)
     resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
