@@ -9,6 +9,10 @@ import subprocess
 
 import pytest
 
+# Ansible replaces sys.intern when it is imported, and torch's compiler, which tracing a model pulls in,
+# refuses to load after that.  In the programs themselves the two never share a process.
+import torch._dynamo  # noqa: F401 - for what it does on import
+
 # sshd and ip lie there, and a test run's PATH may lack them
 _PROGRAMS = ("ip", "tc", "sshd", "unshare", "ssh")
 
