@@ -32,6 +32,7 @@ from sweep.prepare import prepare_devices
 from sweep.progress import Screen, Tally, clock
 from sweep.provenance import control_provenance, weights_text
 from sweep.schedule import lanes_of
+from sweep.shares import TimeShares
 
 EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
 
@@ -158,7 +159,7 @@ class _Sweep:
         runs = [run for condition in prepared.left for run in condition.runs]
         self._estimates = {run.key: self._estimator.cell_s(run.cell, options.cell_s) for run in runs}
         self._tally = Tally(len(runs), sum(self._estimates.values()))
-        self._measuring_s = 0.0
+        self._shares = TimeShares()
         self._not_run: list[str] = []
 
     def run(self) -> int:
@@ -168,7 +169,8 @@ class _Sweep:
             began = time.monotonic()
             self._tally.begin()
             self._run_lanes(parked)
-            self._say_shares(time.monotonic() - began)
+            if self._tally.done:
+                self._screen.line(self._shares.describe(time.monotonic() - began))
         if self._options.report and not self._control.cancelled():
             self._report()
         return self._end()
@@ -265,7 +267,7 @@ class _Sweep:
         self._note(condition, outcome)
 
     def _on_row(self, row: Row) -> None:
-        self._measuring_s += row.measuring_s
+        self._shares.add(row)
         self._tally.count(row.status, self._estimates[row.cell_id, row.repeat])
         self._estimator.learn(row)
         self._screen.line(self._tally.describe(row))
@@ -281,13 +283,6 @@ class _Sweep:
     def _miss(self, condition: ConditionPlan, cells: int, reasons: Mapping[str, str]) -> None:
         why = "; ".join(f"{device}: {reason}" for device, reason in reasons.items()) or "the sweep was stopped"
         self._not_run.append(f"{cells} cells of {_title(condition)}: {why}")
-
-    def _say_shares(self, elapsed_s: float) -> None:
-        if elapsed_s > 0 and self._tally.done:
-            share = 100 * (1 - self._measuring_s / elapsed_s)
-            self._screen.line(
-                f"swept for {clock(elapsed_s)}: {self._measuring_s:.0f} s measuring, {max(0.0, share):.0f} % not"
-            )
 
     def _report(self) -> None:
         if not any(True for _ in read_rows(self._campaign.journal_path)):
