@@ -81,6 +81,15 @@ def test_root_is_at_home_in_the_devices_own_folder(bed: VirtualTestbed) -> None:
     assert Path("/etc/passwd").read_text() == before
 
 
+def test_a_device_sees_its_own_limits(bed: VirtualTestbed) -> None:
+    ask = (
+        f"cd {PROJECT} && {sys.executable} -c 'from stage_runtime.telemetry.limits import read_limits as r; print(r())'"
+    )
+    said = bed.ansible("a", "ansible.builtin.shell", ask).stdout
+    assert "processors=0.5" in said
+    assert f"memory_bytes={512 * 2**20}" in said
+
+
 def test_second_up_and_check_mode_change_nothing(bed: VirtualTestbed) -> None:
     for arguments in ((), ("--check",)):
         recap = bed.play("playbooks/virtual_up.yml", *arguments).stdout

@@ -23,12 +23,24 @@ PRIVILEGE_SEPARATION = Path("/run/sshd")
 # Joins the groups named up to `--`, then becomes the command: every process of the device
 # inherits the groups, and none exists a moment outside them.
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+# Keeps the device's control groups in sight: `ip netns exec` lays a new /sys over them, and without them
+# the device would take the machine's memory and processors for its own.  In its own mount namespace.
+KEEP = """
+here=$1; shift
+while [ "$1" != -- ]; do mkdir -p "$here/cgroup/$1" && mount --bind "$2" "$here/cgroup/$1" || exit 1; shift 2; done
+shift; exec "$@"
+"""
 # What a device has of its own from the start: its name; a shadow file in which root is not locked, as it
-# is on many machines (sshd refuses a locked account even with the right key); and a passwd file in which
-# root's home is the device's working directory.  Otherwise each login would run the start-up files of
-# this machine's root, which took 0.2 s of a half-core device where they set up a version manager.
+# is on many machines (sshd refuses a locked account even with the right key); a passwd file in which
+# root's home is the device's working directory (otherwise each login would run the start-up files of
+# this machine's root, which took 0.2 s of a half-core device where they set up a version manager); and
+# its control groups where programs look for them.
 BECOME = """
 hostname "$1" && mount --bind "$2/shadow" /etc/shadow && mount --bind "$2/passwd" /etc/passwd || exit 1
+mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup || exit 1
+for group in "$2"/cgroup/*; do
+  mkdir "/sys/fs/cgroup/${group##*/}" && mount --move "$group" "/sys/fs/cgroup/${group##*/}" || exit 1
+done
 shift 2; exec "$@"
 """
 SHADOW = "root:*:20000:0:99999:7:::"
@@ -143,9 +155,11 @@ def plan_process(device: Device, testbed: Testbed, hierarchies: tuple[Hierarchy,
         return []
     # sshd starts itself anew for each connection, so it insists on its full path.
     sshd = shutil.which("sshd") or "sshd"
-    groups = [str(hierarchy.group(testbed, device.name) / "cgroup.procs") for hierarchy in hierarchies]
+    groups = {hierarchy.controller: hierarchy.group(testbed, device.name) for hierarchy in hierarchies}
+    kept = [word for controller, group in groups.items() for word in (controller, str(group))]
     argv = (
-        *("sh", "-c", JOIN, "sh", *dict.fromkeys(groups), "--"),
+        *("sh", "-c", JOIN, "sh", *dict.fromkeys(str(group / "cgroup.procs") for group in groups.values()), "--"),
+        *("unshare", "--mount", "sh", "-c", KEEP, "sh", str(here), *kept, "--"),
         *("ip", "netns", "exec", device.netns),
         *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts"),
         *("sh", "-c", BECOME, "sh", device.name, str(here)),
