@@ -84,6 +84,10 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
+# The estimate is believed as if it had been right for so long; the first cell waits for stages to start.
+_TRUST_S = 30.0
+
+
 class Tally:
     """Count runs and predict the time left by the estimate's own error so far."""
 
@@ -108,9 +112,8 @@ class Tally:
     def left_s(self) -> float:
         """Predict the seconds left."""
         left = max(0.0, self._estimated_s - self._estimated_done_s)
-        if not self._estimated_done_s:
-            return left
-        return left * (time.monotonic() - self._began) / self._estimated_done_s
+        taken = time.monotonic() - self._began if self.done else 0.0
+        return left * (taken + _TRUST_S) / (self._estimated_done_s + _TRUST_S)
 
     def state(self) -> str:
         """Say where the sweep stands."""

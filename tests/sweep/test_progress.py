@@ -46,14 +46,17 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_the_time_left_follows_how_wrong_the_estimate_was(now: list[float]) -> None:
-    tally = Tally(4, 40.0)
+    tally = Tally(4, 4000.0)
     now[0] += 500.0
     tally.begin()
-    assert tally.left_s() == 40.0, "nothing is known yet, and getting ready does not count"
+    assert tally.left_s() == 4000.0, "nothing is known yet, and getting ready does not count"
     now[0] += 20.0
     tally.count("ok", 10.0)
-    assert tally.left_s() == 60.0, "twice as slow as estimated"
-    tally.count("ok", 30.0)
+    assert tally.left_s() == 3990.0 * 50 / 40, "twice as slow so far, but one cell says little"
+    now[0] += 1980.0
+    tally.count("ok", 990.0)
+    assert tally.left_s() == pytest.approx(3000.0 * 2, rel=0.02), "twice as slow for long"
+    tally.count("ok", 3000.0)
     assert tally.left_s() == 0.0
     tally.count("ok", 30.0)
     assert tally.left_s() == 0.0
