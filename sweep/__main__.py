@@ -13,7 +13,8 @@ import argcomplete
 
 from stage_runtime.errors import SplitbedError
 from stage_runtime.models.names import PAPER
-from sweep.driver import Control, sweep
+from sweep.driver import sweep
+from sweep.interrupt import Control
 from sweep.inventory import load_testbed
 from sweep.options import OPTION_HELP, Options, parse_options, parse_words
 from sweep.plays import CHECKOUT

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sweep.condition import ConditionOutcome, ConditionRun
 from sweep.contention import contention_warnings
 from sweep.definitions import CAMPAIGN_FILE, agree, definitions_of
 from sweep.estimate import Estimator
+from sweep.interrupt import Control
 from sweep.inventory import Testbed
 from sweep.journal import Journal, read_outcomes, read_rows
 from sweep.matrix import ConditionPlan, cell_for
@@ -35,40 +36,6 @@ from sweep.schedule import lanes_of
 from sweep.shares import TimeShares
 
 EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
-
-
-class Control:
-    """How a front end stops a sweep: after the running cell, or at once.
-
-    `abandoned` says whether the front end itself is gone.
-    """
-
-    def __init__(self, abandoned: Callable[[], bool] = lambda: False) -> None:
-        self._abandoned = abandoned
-        self._now = False
-        self.finishing = False
-        self._on_finish: list[Callable[[], None]] = []
-
-    def interrupt(self) -> None:
-        """Stop after the running cell; called again, stop at once."""
-        self._now = self.finishing
-        self.finishing = True
-        for call in self._on_finish:
-            call()
-
-    def on_finish(self, call: Callable[[], None]) -> None:
-        """Have `call` called when the sweep is to stop after the running cell."""
-        self._on_finish.append(call)
-        if self.finishing:
-            call()
-
-    def stopping(self) -> bool:
-        """Whether to begin nothing more."""
-        return self.finishing or self.cancelled()
-
-    def cancelled(self) -> bool:
-        """Whether to stop at once."""
-        return self._now or self._abandoned()
 
 
 def sweep(

@@ -23,8 +23,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))  # the driver is part of the checkout, not an installed package
 
 from stage_runtime.errors import SplitbedError  # noqa: E402 - needs the line above
-from sweep.driver import Control, sweep  # noqa: E402
+from sweep.driver import sweep  # noqa: E402
 from sweep.errors import OptionError, unknown  # noqa: E402
+from sweep.interrupt import Control  # noqa: E402
 from sweep.inventory import Testbed, load_testbed, to_plain  # noqa: E402
 from sweep.options import Options, parse_options  # noqa: E402
 from sweep.progress import LineScreen  # noqa: E402

@@ -11,7 +11,8 @@ import pytest
 
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
-from sweep.driver import Control, sweep
+from sweep.driver import sweep
+from sweep.interrupt import Control
 from sweep.inventory import Testbed
 from sweep.journal import read_rows
 from sweep.options import Options

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sweep.__main__ import _complete, build_parser, main
-from sweep.driver import Control
+from sweep.interrupt import Control
 from sweep.inventory import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from sweep.options import OPTION_HELP, Options
 from sweep.progress import RichScreen

@@ -14,8 +14,9 @@ import pytest
 
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
-from sweep.driver import EXIT_CELLS_FAILED, EXIT_CELLS_MISSING, EXIT_OK, Control
+from sweep.driver import EXIT_CELLS_FAILED, EXIT_CELLS_MISSING, EXIT_OK
 from sweep.errors import CampaignError, OptionError
+from sweep.interrupt import Control
 from sweep.journal import Journal
 from tests.sweep.conftest import Driver
 from tests.sweep.support import bad, good, small_testbed
