@@ -114,7 +114,7 @@ def _refuse_other_owner(plan: Plan, state: State | None) -> None:
     if left > 0:
         raise LinkError(
             f"the links of {plan.device} are shaped by {state.owner!r} for {left:.0f} s more; "
-            "wait, or clear them (python -m links clear --any)"
+            "wait for its sweep to end, or stop everything with playbooks/reset.yml"
         )
 
 

@@ -47,15 +47,18 @@ def build_parser() -> argparse.ArgumentParser:
     width = max(map(len, OPTION_HELP))
     listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in OPTION_HELP.items())
     inventory = f"{'inventory':<{width}}  inventory file; default: the checkout's"
+    epilog = f"options (key=value):\n{listing}\n  {inventory}\n{_EXAMPLES}"
     parser = argparse.ArgumentParser(
         prog="python -m sweep",
         description="Sweep split points over the inventory's chains and network conditions.",
-        epilog=f"options (key=value):\n{listing}\n  {inventory}\n{_EXAMPLES}",
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("run", "run the matrix"), ("plan", "the same as run dry_run=true")):
-        command = commands.add_parser(name, help=text)
+        command = commands.add_parser(
+            name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         words = command.add_argument("words", nargs="*", metavar="key=value")
         words.completer = _complete  # type: ignore[attr-defined]  # argcomplete's documented hook
     argcomplete.autocomplete(parser)

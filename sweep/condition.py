@@ -8,6 +8,7 @@ row and is in the journal before it counts.
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +23,11 @@ from sweep.errors import PlayError
 from sweep.inventory import Testbed
 from sweep.journal import Journal
 from sweep.matrix import ConditionPlan
-from sweep.plays import Result, run_play
+from sweep.plays import CHECKOUT, Result, run_play
 
+# Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
+# checkout left behind (DeviceLocks keep live ones apart), but not what another control node shapes.
+OWNER = f"{platform.node()}:{CHECKOUT}"
 PROVENANCE_TASK = "Report what the device is"
 _FAILURES_IN_A_ROW = 3
 
@@ -111,12 +115,12 @@ class ConditionRun:
                 | {
                     "condition_devices": list(self._plan.devices),
                     "condition_network": self._plan.network,
-                    "condition_owner": self._campaign.name,
+                    "condition_owner": OWNER,
                     "condition_cells_file": str(cells_file.resolve()),
                     "condition_stop_file": str(self._stop_file.resolve()),
                     "condition_secret_file": str(secret_file.resolve()),
                     "condition_driver_pid": os.getpid(),
-                    "condition_cores_shared": bool(self._warnings),
+                    "condition_cores_shared": any(text.startswith("oversubscribed") for text in self._warnings),
                 },
                 on_result=self._take,
                 cancelled=cancelled,

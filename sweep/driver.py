@@ -25,16 +25,19 @@ from sweep.estimate import Estimator
 from sweep.interrupt import Control
 from sweep.inventory import Testbed
 from sweep.journal import Journal, read_outcomes, read_rows
-from sweep.matrix import ConditionPlan, cell_for
+from sweep.locks import DeviceLocks
+from sweep.matrix import ConditionPlan, PlannedCell, cell_for
 from sweep.options import Options
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
-from sweep.plays import CHECKOUT
+from sweep.plays import CHECKOUT, remove_leftovers
 from sweep.prepare import prepare_devices
 from sweep.progress import Screen, Tally, clock
 from sweep.provenance import control_provenance, weights_text
 from sweep.schedule import lanes_of
 from sweep.shares import TimeShares
 
+LOCKS = CHECKOUT / ".splitbed" / "locks"
+_IDLE_S = 120
 EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
 
 
@@ -60,10 +63,13 @@ def sweep(
         dry_run(options, testbed, folder, screen)
         return EXIT_OK
     with Campaign(folder) as campaign:
+        remove_leftovers(campaign.folder / ".plays")
         prepared = plan(options, testbed, campaign.journal_path, screen)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
-        with Journal(campaign.journal_path) as journal:
+        names = dict.fromkeys(name for condition in prepared.left for name in condition.devices)
+        devices = [testbed.devices[name] for name in names]
+        with DeviceLocks(LOCKS, devices, campaign.name), Journal(campaign.journal_path) as journal:
             work = _Sweep(
                 options,
                 testbed,
@@ -120,7 +126,6 @@ class _Sweep:
         self._campaign = campaign
         self._journal = journal
         self._prepared = prepared
-        self._variables = variables
         self._lock = threading.Lock()
         self._estimator = Estimator(testbed, prepared.manifests, read_rows(campaign.journal_path))
         runs = [run for condition in prepared.left for run in condition.runs]
@@ -128,6 +133,9 @@ class _Sweep:
         self._tally = Tally(len(runs), sum(self._estimates.values()))
         self._shares = TimeShares()
         self._not_run: list[str] = []
+        # A stage that takes part in no cell for a while (`only:` another device) must not give up meanwhile.
+        slowest = max((self._limit_s(run.cell) for run in runs), default=0.0)
+        self._variables = {"stage_service_idle_s": round(_IDLE_S + 2 * slowest), **variables}
 
     def run(self) -> int:
         """Do it all and return the exit status."""
@@ -218,7 +226,7 @@ class _Sweep:
                     manifest_id=manifests[one.cell.model].manifest_id,
                     inputs_id=self._prepared.inputs[one.cell.model],
                     batches=self._estimator.batches(one.cell, self._options.cell_s),
-                    timeout_s=self._options.timeout_s or self._estimator.limit_s(one.cell),
+                    timeout_s=self._limit_s(one.cell),
                 )
                 for one in condition.runs
             ],
@@ -232,6 +240,9 @@ class _Sweep:
         self._control.on_finish(run.stop_after_this_cell)
         outcome = run.run(variables=self._variables, secret_file=secret_file, cancelled=self._control.cancelled)
         self._note(condition, outcome)
+
+    def _limit_s(self, cell: PlannedCell) -> float:
+        return self._options.timeout_s or self._estimator.limit_s(cell)
 
     def _on_row(self, row: Row) -> None:
         self._shares.add(row)

@@ -78,14 +78,17 @@ class Estimator:
         return _CELL_OVERHEAD_S + (alone_ms + (passes - 1) * period_ms + 4 * delay_ms) / 1e3
 
     def batches(self, cell: PlannedCell, limit_s: float) -> int:
-        """Give how many of the cell's batches fit into `limit_s` (0: no limit), but no fewer than three."""
+        """Give how many of the cell's batches fit into `limit_s` (0: no limit).
+
+        No fewer than three, nor than a window and one, which a throughput needs.
+        """
         if not limit_s:
             return cell.batches
         alone_ms, period_ms, _ = self._pace(cell)
         if period_ms * cell.batches == 0:
             return cell.batches
         fitting = int((limit_s * 1e3 - alone_ms) / period_ms) + 1 - cell.warmup
-        return min(cell.batches, max(_LEAST_BATCHES, fitting))
+        return min(cell.batches, max(_LEAST_BATCHES, cell.window + 1, fitting))
 
     def _pace(self, cell: PlannedCell) -> tuple[float, float, float]:
         """Estimate a batch's milliseconds alone, the period with the window full, and the delay both ways."""

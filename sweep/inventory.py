@@ -43,11 +43,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     cpus: float | None
     cores: tuple[int, ...]
+    memory_mb: int | None = None
 
     @property
     def definition(self) -> dict[str, Any]:
         """What makes the device another one under the same name."""
-        return {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores)}
+        return {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores), "memory_mb": self.memory_mb}
 
     @property
     def virtual(self) -> bool:
@@ -113,6 +114,7 @@ def _device(name: str, variables: Mapping[str, Any]) -> Device:
             home=str(variables["device_home"]),
             cpus=_parse_cpus(variables["virtual_cpus"]) if kind == "virtual" else None,
             cores=parse_cores(str(variables.get("virtual_cores", ""))) if kind == "virtual" else (),
+            memory_mb=int(variables["virtual_memory_mb"]) if "virtual_memory_mb" in variables else None,
         )
     except KeyError as exc:
         raise InventoryError(f"host `{name}`: variable {exc} is missing; see inventory/hosts.yml") from exc
@@ -145,6 +147,17 @@ def _check_name(what: str, name: str) -> None:
         raise InventoryError(f"{what} `{name}`: a name is made of letters, digits, `_`, `-` and `.`; rename it")
 
 
+def _refuse_different_ports(chains: Mapping[str, tuple[str, ...]], devices: Mapping[str, Device]) -> None:
+    """Links are shaped by the stage port, so the devices of a chain must have the same one."""
+    for name, members in chains.items():
+        ports = {member: devices[member].stage_port for member in members}
+        if len(set(ports.values())) > 1:
+            told = ", ".join(f"{member} {port}" for member, port in ports.items())
+            raise InventoryError(
+                f"chain `{name}`: stage_port differs ({told}); remedy: set one stage_port for all its devices"
+            )
+
+
 def _default_chains(raw: object, chains: Mapping[str, Any]) -> tuple[str, ...]:
     """Read which chains a sweep takes that names none; without the variable, all of them."""
     if raw is None:
@@ -175,6 +188,7 @@ _WANTED = (
     "device_home",
     "virtual_cpus",
     "virtual_cores",
+    "virtual_memory_mb",
     "chains",
     "default_chains",
     "networks",
@@ -213,9 +227,11 @@ def load_testbed(path: Path, overrides: Mapping[str, Any] | None = None) -> Test
     shared = next(iter(hosts.values()))
     groups = frozenset(manager.groups) - {"all", "ungrouped"}
     chains = _chains(shared.get("chains"), hosts, groups)
+    devices = {name: _device(name, host) for name, host in hosts.items()}
+    _refuse_different_ports(chains, devices)
     return Testbed(
         path=str(path.resolve()),
-        devices={name: _device(name, host) for name, host in hosts.items()},
+        devices=devices,
         chains=chains,
         default_chains=_default_chains(shared.get("default_chains"), chains),
         networks=_networks(shared.get("networks")),

@@ -35,8 +35,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Empty ``chains`` mean the inventory's ``default_chains``, empty ``networks`` every condition, empty
     ``splits`` every cut.
     Where ``batches`` would take longer than ``cell_s`` seconds (0: any time), fewer are measured, but
-    three at least.  ``timeout_s`` 0 means a limit derived from each cell's estimate.  ``weights`` is
-    ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default`` or a folder of images.
+    three and a window and one at least.  ``timeout_s`` 0 means a limit derived from each cell's
+    estimate.  ``weights`` is ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default``
+    or a folder of images.
     """
 
     model: tuple[str, ...]
@@ -72,7 +73,7 @@ OPTION_HELP: Mapping[str, str] = {
     "transports": "tcp",
     "batch": "images per batch, or a list",
     "batches": "measured batches per run",
-    "cell_s": "measure fewer batches (three at least) where they would take longer than this; 0: never",
+    "cell_s": "measure fewer batches (at least 3, and window + 1) where they would take longer than this; 0: never",
     "warmup": "batches before them that are not measured",
     "repeats": "runs of every cell",
     "window": "batches in flight, or a list; 1 gives latency, more gives throughput",
@@ -232,7 +233,13 @@ def parse_options(raw: Mapping[str, Any]) -> Options:
         raise OptionError(f"option `model` is missing; remedy: model=NAME, one or more of {', '.join(sorted(PAPER))}")
     values = {name: parse(name, raw[name]) for name, parse in _PARSERS.items() if name in raw}
     values["model"] = _models("model", raw["model"], values.get("granularity", "paper"))
-    return Options(**values)
+    options = Options(**values)
+    if options.batches <= max(options.window):
+        raise OptionError(
+            f"option `batches`: {options.batches} batches are no more than a window of {max(options.window)}, which "
+            f"gives no throughput; remedy: batches={max(options.window) + 1} or more, or smaller windows"
+        )
+    return options
 
 
 def parse_words(words: list[str]) -> dict[str, str]:

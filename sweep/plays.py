@@ -7,6 +7,7 @@ on a play's own clean-up: stages, leases and the next condition's reset do that.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import uuid
@@ -120,6 +121,10 @@ def run_play(
     ident = f"{path.stem}-{uuid.uuid4().hex[:8]}"
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    # Not as `extravars`, which ansible-runner puts on the command line, for all to see.
+    variables_file = work / f"{ident}.json"
+    variables_file.touch(mode=0o600)
+    variables_file.write_bytes(msgspec.json.encode(dict(variables)))
     runner = ansible_runner.run(
         private_data_dir=str(work),
         project_dir=str(CHECKOUT),
@@ -127,7 +132,7 @@ def run_play(
         inventory=inventory,
         ident=ident,
         limit=limit,
-        extravars=dict(variables),
+        cmdline=f"-e @{shlex.quote(str(variables_file))}",
         envvars=_environment(),
         settings={"pexpect_timeout": 1},
         event_handler=listener,
@@ -136,6 +141,7 @@ def run_play(
         suppress_env_files=True,
         fact_cache=str(work / "artifacts" / ident / "fact_cache"),
     )
+    variables_file.unlink()
     log = work / f"{ident}.log"
     result = PlayResult(status=runner.status, log=log, failed=listener.failed, unreachable=listener.unreachable)
     _keep_log(work / "artifacts" / ident, log, keep=not result.ok)
@@ -152,3 +158,12 @@ def _keep_log(artifacts: Path, log: Path, *, keep: bool) -> None:
     if keep and output.exists():
         shutil.copyfile(output, log)
     shutil.rmtree(artifacts, ignore_errors=True)
+
+
+def remove_leftovers(work: Path) -> None:
+    """Remove what killed plays left under `work`: their artifacts hold the whole environment."""
+    for left in (*work.rglob("artifacts"), *work.rglob("*.json")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from sweep.inventory import Testbed
 from sweep.options import Options
 from sweep.plays import CHECKOUT, run_play
 
+# So that a batch of one is not the same picture each time.
+_LEAST_IMAGES = 16
 CACHE = CHECKOUT / ".splitbed" / "cache"
 
 
@@ -67,7 +69,7 @@ def make_inputs(options: Options, manifest: Manifest) -> str:
     size = manifest.input.shape[-1]
     made = _make(
         "stage_runtime.inputs",
-        ["--source", options.inputs, "--size", str(size), "--count", str(max(options.batch))],
+        ["--source", options.inputs, "--size", str(size), "--count", str(max(_LEAST_IMAGES, *options.batch))],
     )
     return made.inputs_id
 

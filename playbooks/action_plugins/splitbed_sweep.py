@@ -56,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
                 testbed,
                 LineScreen(Display().display),
                 Control(abandoned=lambda: os.getppid() != parent),
-                command=["ansible-playbook", "sweep.yml", *_as_words(extra)],
+                command=["ansible-playbook", "sweep.yml", *_as_words(options, variables)],
                 variables=variables,
             )
         except SplitbedError as exc:
@@ -84,8 +84,10 @@ def _inventory_path() -> Path:
     return paths[0]
 
 
-def _as_words(extra: Mapping[str, Any]) -> list[str]:
-    return [word for name, value in extra.items() for word in ("-e", f"{name}={value}")]
+def _as_words(options: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Write the command for the campaign's record; a variable's value may be a password, an option's is none."""
+    told = [f"{name}={value}" for name, value in options.items()] + [f"{name}=…" for name in variables]
+    return [word for one in told for word in ("-e", one)]
 
 
 def _die_with_parent() -> None:

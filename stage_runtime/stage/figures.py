@@ -118,7 +118,7 @@ def measurement(plan: StagePlan, taken: Sequence[int], back: Sequence[int], figu
         status="ok",
         latency_ms=latency,
         response_ms=statistics.median(responses[skip:]),
-        throughput_ips=_throughput(back[skip:], responses[-1], cell.batch),
+        throughput_ips=throughput_ips(back[skip:], responses[-1], cell.batch, cell.window),
         batch_latency_ms=tuple(latencies),
         batch_response_ms=tuple(responses[skip:]),
         warmup_response_ms=tuple(responses[:skip]),
@@ -129,8 +129,14 @@ def measurement(plan: StagePlan, taken: Sequence[int], back: Sequence[int], figu
     )
 
 
-def _throughput(back: Sequence[int], last_response_ms: float, batch: int) -> float:
-    """Images per second between the first and the last completion; of a single batch, over its response."""
+def throughput_ips(back: Sequence[int], last_response_ms: float, batch: int, window: int) -> float:
+    """Give images per second from when results came ``back`` (ns), over the longest stretch of whole windows.
+
+    On a link with much delay results come in bursts, one window each round trip; a stretch that begins or
+    ends within a burst would count the burst but not the pause.  With no more results than a window
+    there is no such stretch, and all of them count; of a single batch, its response does.
+    """
     if len(back) == 1:
         return batch / (last_response_ms / 1e3)
-    return batch * (len(back) - 1) / ((back[-1] - back[0]) / 1e9)
+    results = (len(back) - 1) // window * window or len(back) - 1
+    return batch * results / ((back[-1] - back[-1 - results]) / 1e9)

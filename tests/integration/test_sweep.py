@@ -18,7 +18,7 @@ from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
 
 pytestmark = pytest.mark.integration
 
-QUICK = {"batch": "1", "batches": "2", "warmup": "1", "splits": "P3,P17", "report": "false"}
+QUICK = {"batch": "1", "batches": "5", "warmup": "1", "splits": "P3,P17", "report": "false"}
 FIRST_ROWS_WITHIN_S = 120
 
 

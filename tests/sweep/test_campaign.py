@@ -32,7 +32,7 @@ def test_the_same_options_find_the_same_folder(tmp_path: Path) -> None:
         {"networks": "lan,slow"},
         {"chains": "trio", "splits": "all"},
         {"splits": "P5"},
-        {"window": "1,4,8"},
+        {"window": "1,4,6"},
         {"repeats": 5},
         {"timeout_s": 5},
         {"retry_failed": True},

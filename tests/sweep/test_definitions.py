@@ -29,7 +29,9 @@ def test_what_options_name_is_collected() -> None:
     found = definitions_of(options(), TESTBED)
     assert found.chains == {"pair": ["v1", "v2"]}
     assert found.networks == {"lan": LAN}
-    assert found.devices == {name: {"kind": "virtual", "cpus": 0.5, "cores": []} for name in ("v1", "v2")}
+    assert found.devices == {
+        name: {"kind": "virtual", "cpus": 0.5, "cores": [], "memory_mb": None} for name in ("v1", "v2")
+    }
 
 
 def test_a_campaign_grows_by_other_names(measured: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_model_that_cannot_be_split_has_its_reference_points() -> None:
 
 @given(
     chain=st.sampled_from(["solo", "pair", "trio"]),
-    windows=st.sets(st.integers(1, 8), min_size=1, max_size=3),
+    windows=st.sets(st.integers(1, 7), min_size=1, max_size=3),
     batches=st.sets(st.integers(1, 8), min_size=1, max_size=2),
     repeats=st.integers(1, 3),
 )
@@ -250,7 +250,7 @@ _VALUES: dict[str, Any] = {
     "networks": st.sampled_from(["lan", "slow"]),
     "splits": st.sampled_from(["P1", "P2", "P11"]),
     "batch": st.integers(1, 3),
-    "batches": st.integers(2, 4),
+    "batches": st.integers(4, 6),
     "warmup": st.integers(1, 3),
     "window": st.integers(1, 3),
     "num_classes": st.integers(1, 3),

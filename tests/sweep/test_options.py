@@ -167,3 +167,9 @@ def test_words_become_options() -> None:
 def test_words_that_are_no_options_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(OptionError, match=said):
         parse_words(words)
+
+
+def test_batches_that_no_window_could_be_measured_with_are_refused() -> None:
+    with pytest.raises(OptionError, match="batches=5 or more"):
+        parse_options({"model": "alexnet", "batches": 4, "window": "1,4"})
+    assert parse_options({"model": "alexnet", "batches": 5, "window": "1,4"}).batches == 5
