@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stage_runtime.formats.manifest import Manifest
+from stage_runtime.formats.manifest import Granularity, Manifest
 from stage_runtime.models import zoo
 from stage_runtime.shards.make import make_shards
 from stage_runtime.shards.requests import ShardRequest
@@ -36,6 +36,7 @@ from tests.stage_runtime.stage.processes import (
 )
 
 MODELS = ("alexnet", "inception_v3", "mobilenet_v2", "resnet18", "resnet50", "vgg16")
+TRACED = ("convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "regnet_y_400mf", "shufflenet_v2_x0_5")
 PIXELS = 96  # the smallest round number that InceptionV3 takes
 SECRET = b"0123456789abcdef"
 
@@ -90,16 +91,18 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "granularity"), [(name, "paper") for name in MODELS] + [(name, "all") for name in TRACED]
+)
 def test_a_split_model_gives_the_unsplit_models_output_across_processes(
-    three: list[StageProcess], cache: Path, tmp_path: Path, name: str
+    three: list[StageProcess], cache: Path, tmp_path: Path, name: str, granularity: Granularity
 ) -> None:
     model = zoo.build_seeded(name, 0, num_classes=10)
     enliven(model, PIXELS, seed=5)
     weights = tmp_path / "weights.safetensors"
     save_file(model.state_dict(), weights)
     request = ShardRequest(
-        model=name, granularity="paper", weights=str(weights), num_classes=10, seed=0, input_size=PIXELS
+        model=name, granularity=granularity, weights=str(weights), num_classes=10, seed=0, input_size=PIXELS
     )
     manifest, _ = make_shards(request, ShardStore(cache / "shards"))
     third = len(manifest.blocks) // 3
