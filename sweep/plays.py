@@ -96,6 +96,9 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner would switch it off
         "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "playbooks" / "callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "driver_watch",
+        "SPLITBED_DRIVER_PID": str(os.getpid()),
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
     }
 

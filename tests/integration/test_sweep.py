@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
@@ -121,6 +122,19 @@ def kill_after_rows(words: list[str], results: Path, rows: int) -> None:
         process.wait()
 
 
+def assert_no_play_left(bed: VirtualTestbed) -> None:
+    """Wait until the plays of a killed driver have ended with it."""
+    limit = time.monotonic() + FIRST_ROWS_WITHIN_S
+    while left := plays_on(bed):
+        assert time.monotonic() < limit, f"still running: {left}"
+        time.sleep(0.2)
+
+
+def plays_on(bed: VirtualTestbed) -> list[str]:
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if "ansible-playbook" in line and str(bed.inventory) in line]
+
+
 def assert_whole(results: Path, cells: int) -> None:
     counts = outcome_counts(rows_of(results))
     assert {status for _, _, status in counts} == {"ok"}
@@ -131,6 +145,7 @@ def assert_whole(results: Path, cells: int) -> None:
 def test_killed_driver_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
     words = command(bed, results, splits="P3,P5,P7,P9", batches="6")
     kill_after_rows(words, results, rows=4)
+    assert_no_play_left(bed)
     resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert_whole(results, cells=12)
@@ -143,6 +158,7 @@ def test_killed_playbook_loses_and_repeats_nothing(bed: VirtualTestbed, results:
         "-e", "batches=6", "-e", "warmup=1", "-e", "report=false", "-e", f"results={results}",
     ]  # fmt: skip
     kill_after_rows(words, results, rows=4)
+    assert_no_play_left(bed)
     resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert_whole(results, cells=12)

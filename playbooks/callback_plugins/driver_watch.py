@@ -1,0 +1,39 @@
+"""End an inner play with the driver that runs it.
+
+ansible-runner makes its plays deaf to the terminal's hang-up, so one whose driver was killed would try to
+write to a terminal that is gone, for ever.  The kernel is asked to end it with its parent instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: driver_watch
+type: aggregate
+short_description: ends a play with the driver that runs it
+description: Does nothing where SPLITBED_DRIVER_PID is not set, as in a play that a user runs.
+"""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships no type information
+    """Ask the kernel, once, when the play's process loads its callbacks."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "driver_watch"
+
+    def __init__(self) -> None:
+        super().__init__()
+        driver = os.environ.get("SPLITBED_DRIVER_PID")
+        if driver is None:
+            return
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(driver):  # it died before the kernel was asked
+            os.kill(os.getpid(), signal.SIGKILL)
