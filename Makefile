@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 # One chain and three networks: the demo is to be over in minutes.
-DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte
+DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e cell_s=6
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
