@@ -7,7 +7,6 @@ are not in it: asking for more of them extends the campaign.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any, Self
 import msgspec
 
 from sweep.errors import CampaignError
+from sweep.locks import HeldElsewhere, take_lock
 from sweep.options import Options
 
 JOURNAL = "journal.jsonl"
@@ -69,19 +69,13 @@ class Campaign:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock = take_lock(folder / ".lock", str(os.getpid()))
         except OSError as exc:
             raise CampaignError(f"results folder `{folder}`: {exc.strerror}; remedy: results=PATH") from exc
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._lock)
+        except HeldElsewhere as exc:
             raise CampaignError(
-                f"`{folder}` is being written by process {holder}; remedy: wait for it, or stop it"
+                f"`{folder}` is being written by process {exc.holder}; remedy: wait for it, or stop it"
             ) from exc
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
 
     @property
     def name(self) -> str:

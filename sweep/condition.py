@@ -26,7 +26,7 @@ from sweep.matrix import ConditionPlan
 from sweep.plays import CHECKOUT, Result, run_play
 
 # Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
-# checkout left behind (DeviceLocks keep live ones apart), but not what another control node shapes.
+# checkout left behind (hold_devices keeps live ones apart), but not what another control node shapes.
 OWNER = f"{platform.node()}:{CHECKOUT}"
 PROVENANCE_TASK = "Report what the device is"
 _FAILURES_IN_A_ROW = 3

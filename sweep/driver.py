@@ -25,7 +25,7 @@ from sweep.estimate import Estimator
 from sweep.interrupt import Control
 from sweep.inventory import Testbed
 from sweep.journal import Journal, read_outcomes, read_rows
-from sweep.locks import DeviceLocks
+from sweep.locks import hold_devices
 from sweep.matrix import ConditionPlan, PlannedCell, cell_for
 from sweep.options import Options
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
@@ -67,9 +67,8 @@ def sweep(
         prepared = plan(options, testbed, campaign.journal_path, screen)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
-        names = dict.fromkeys(name for condition in prepared.left for name in condition.devices)
-        devices = [testbed.devices[name] for name in names]
-        with DeviceLocks(LOCKS, devices, campaign.name), Journal(campaign.journal_path) as journal:
+        devices = [testbed.devices[name] for name in prepared.devices]
+        with hold_devices(LOCKS, devices, campaign.name), Journal(campaign.journal_path) as journal:
             work = _Sweep(
                 options,
                 testbed,
@@ -151,11 +150,10 @@ class _Sweep:
         return self._end()
 
     def _prepare(self) -> dict[str, str]:
-        devices = tuple(dict.fromkeys(device for p in self._prepared.left for device in p.devices))
         began = time.monotonic()
         parked = prepare_devices(
             self._testbed,
-            devices,
+            self._prepared.devices,
             shards={
                 model: (manifest.manifest_id, self._prepared.inputs[model])
                 for model, manifest in self._prepared.manifests.items()
@@ -249,7 +247,7 @@ class _Sweep:
         self._tally.count(row.status, self._estimates[row.cell_id, row.repeat])
         self._estimator.learn(row)
         self._screen.line(self._tally.describe(row))
-        self._screen.state(f"{self._tally.state()}", self._tally.done, self._tally.total)
+        self._screen.state(self._tally.state(), self._tally.done, self._tally.total)
 
     def _note(self, condition: ConditionPlan, outcome: ConditionOutcome) -> None:
         if outcome.not_run:

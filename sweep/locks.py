@@ -1,52 +1,64 @@
-"""Keep two sweeps of this checkout off one device: each would stop the other's stages."""
+"""Keep two sweeps of this checkout off one folder and one device.
+
+The kernel lets go of a lock whatever ends the process that holds it.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sweep.errors import CampaignError
 from sweep.inventory import Device
 
+_LONGEST_HOLDER = 200
 
-class DeviceLocks:
-    """Hold devices for one campaign while open; the kernel lets go of them whatever ends the process.
+
+class HeldElsewhere(Exception):  # noqa: N818 - not an error yet: the caller knows what is held, and says so
+    """Another process holds the file; ``holder`` is what it wrote there of itself."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+def take_lock(path: Path, holder: str) -> int:
+    """Lock the file at `path` for this process, write `holder` into it, and give its descriptor.
+
+    Raises HeldElsewhere; and OSError where the file cannot be made.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        found = os.read(lock, _LONGEST_HOLDER).decode(errors="replace").strip()
+        os.close(lock)
+        raise HeldElsewhere(found or "unknown") from exc
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{holder}\n".encode())
+    return lock
+
+
+@contextmanager
+def hold_devices(folder: Path, devices: Iterable[Device], campaign: str) -> Iterator[None]:
+    """Hold devices for one campaign: another sweep on one of them would stop its stages.
 
     Raises CampaignError naming the device and who holds it.
     """
-
-    def __init__(self, folder: Path, devices: Iterable[Device], campaign: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:
-            for device in devices:
-                self._take(folder / f"{device.name}@{device.data_address}", device.name, campaign, held)
-            self._held = held.pop_all()
-
-    @staticmethod
-    def _take(path: Path, device: str, campaign: str, held: ExitStack) -> None:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        held.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            holder = os.read(lock, 200).decode(errors="replace").strip() or "another sweep"
-            raise CampaignError(
-                f"device `{device}` is in use by {holder}; remedy: wait for it, or choose chains without the device"
-            ) from exc
-        os.ftruncate(lock, 0)
-        os.write(lock, f"campaign {campaign} (process {os.getpid()})\n".encode())
-
-    def __enter__(self) -> Self:
-        """Hold the devices for a ``with`` block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go of them."""
-        self._held.close()
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        for device in devices:
+            try:
+                lock = take_lock(
+                    folder / f"{device.name}@{device.data_address}", f"campaign {campaign} (process {os.getpid()})"
+                )
+            except HeldElsewhere as exc:
+                raise CampaignError(
+                    f"device `{device.name}` is in use by {exc.holder}; remedy: wait for it, or choose chains "
+                    "without the device"
+                ) from exc
+            held.callback(os.close, lock)
+        yield

@@ -34,6 +34,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(plan.runs) for plan in self.plans)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that this invocation needs."""
+        return tuple(dict.fromkeys(device for plan in self.left for device in plan.devices))
+
+    @property
     def remaining(self) -> int:
         """Runs that this invocation has to do."""
         return sum(len(plan.runs) for plan in self.left)

@@ -128,23 +128,25 @@ def run_play(
     variables_file = work / f"{ident}.json"
     variables_file.touch(mode=0o600)
     variables_file.write_bytes(msgspec.json.encode(dict(variables)))
-    runner = ansible_runner.run(
-        private_data_dir=str(work),
-        project_dir=str(CHECKOUT),
-        playbook=str(path.resolve()),
-        inventory=inventory,
-        ident=ident,
-        limit=limit,
-        cmdline=f"-e @{shlex.quote(str(variables_file))}",
-        envvars=_environment(),
-        settings={"pexpect_timeout": 1},
-        event_handler=listener,
-        cancel_callback=lambda: listener.error is not None or cancelled(),
-        quiet=True,
-        suppress_env_files=True,
-        fact_cache=str(work / "artifacts" / ident / "fact_cache"),
-    )
-    variables_file.unlink()
+    try:
+        runner = ansible_runner.run(
+            private_data_dir=str(work),
+            project_dir=str(CHECKOUT),
+            playbook=str(path.resolve()),
+            inventory=inventory,
+            ident=ident,
+            limit=limit,
+            cmdline=f"-e @{shlex.quote(str(variables_file))}",
+            envvars=_environment(),
+            settings={"pexpect_timeout": 1},
+            event_handler=listener,
+            cancel_callback=lambda: listener.error is not None or cancelled(),
+            quiet=True,
+            suppress_env_files=True,
+            fact_cache=str(work / "artifacts" / ident / "fact_cache"),
+        )
+    finally:
+        variables_file.unlink()
     log = work / f"{ident}.log"
     result = PlayResult(status=runner.status, log=log, failed=listener.failed, unreachable=listener.unreachable)
     _keep_log(work / "artifacts" / ident, log, keep=not result.ok)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,8 +115,3 @@ def check_device(cell: Cell, stage: int, device: str) -> None:
             f"this stage is {device}, but the cell expects {meant.device} at {meant.address}:{meant.port}; "
             "check data_address in the inventory",
         )
-
-
-def stage_pairs(cell: Cell) -> list[tuple[CellStage, CellStage]]:
-    """Give the hops, as (source, target)."""
-    return list(itertools.pairwise(cell.stages))
