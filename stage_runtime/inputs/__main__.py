@@ -9,9 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
-from stage_runtime.errors import InputError, SplitbedError
+from stage_runtime.answering import print_answer
+from stage_runtime.errors import InputError
 from stage_runtime.inputs.requests import (
     DEFAULT_SOURCE,
     InputsRequest,
@@ -25,13 +24,7 @@ from stage_runtime.inputs.requests import (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        answer = _make(options)
-    except SplitbedError as exc:
-        print("error:", " ".join(str(exc).split()), file=sys.stderr)  # noqa: T201  (the command's own output)
-        return 1
-    print(msgspec.json.encode(answer).decode())  # noqa: T201  (the command's own output)
-    return 0
+    return print_answer(lambda: _make(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,9 +10,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-import msgspec
-
-from stage_runtime.errors import ModelError, SplitbedError
+from stage_runtime.answering import print_answer
+from stage_runtime.errors import ModelError
 from stage_runtime.models.names import SEEDED, canonical_model, check_granularity
 from stage_runtime.shards.requests import ShardRequest, remember, remembered
 from stage_runtime.shards.store import ShardStore, read_manifest, total_bytes
@@ -21,13 +20,7 @@ from stage_runtime.shards.store import ShardStore, read_manifest, total_bytes
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        answer = _make(options) if options.command == "make" else _missing(options)
-    except SplitbedError as exc:
-        print("error:", " ".join(str(exc).split()), file=sys.stderr)  # noqa: T201  (the command's own output)
-        return 1
-    print(msgspec.json.encode(answer).decode())  # noqa: T201  (the command's own output)
-    return 0
+    return print_answer(lambda: _make(options) if options.command == "make" else _missing(options))
 
 
 def _parser() -> argparse.ArgumentParser:
