@@ -11,7 +11,7 @@ from stage_runtime.formats.manifest import Granularity
 
 CELL_SCHEMA = 1
 
-TransportName = Literal["tcp"]
+TransportName = Literal["tcp", "rpc"]
 
 
 class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

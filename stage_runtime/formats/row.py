@@ -44,13 +44,24 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     available_memory_mb: float
     gpu_utilisation_percent: float | None = None
     gpu_memory_mb: float | None = None
+    gpu_energy_j: float | None = None
+    device_cpu_percent: float | None = None
+    device_memory_percent: float | None = None
+    temperature_c: float | None = None
+    throttled: tuple[str, ...] = ()
+    governor: str | None = None
+    stolen_percent: float | None = None
+    swapped_mb: float | None = None
+    quota_throttled_percent: float | None = None
+    sampler_percent: float | None = None
 
 
 class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One hop: payload and header bytes per batch, and the time they took (median).
 
     ``transfer_ms`` runs from the sender's first send call to the receiver's last byte, on the
-    sender's clock (the offset of the hop is taken off).
+    sender's clock (the offset of the hop is taken off).  ``offset_ms`` holds in the middle of the measured
+    batches, ``drift_ppm`` is how fast it grows.
     """
 
     hop: int
@@ -61,6 +72,28 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     offset_ms: float
     offset_uncertainty_ms: float
     rtt_ms: float
+    drift_ppm: float | None = None
+
+
+class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The raw instants of one stage: a list entry per batch, the warm-up included.
+
+    Nanoseconds of the stage's own ``perf_counter_ns``; ``offset_ns`` is how far that clock is ahead of the
+    first stage's at each batch's ``computed_ns``.  ``back_ns``, when the result was back, is the first
+    stage's alone; ``discarded`` counts the leading batches that no median contains.
+    """
+
+    stage: int
+    device: str
+    discarded: int
+    first_byte_ns: tuple[int, ...]
+    received_ns: tuple[int, ...]
+    started_ns: tuple[int, ...]
+    computed_ns: tuple[int, ...]
+    send_started_ns: tuple[int, ...]
+    sent_ns: tuple[int, ...]
+    offset_ns: tuple[int, ...]
+    back_ns: tuple[int, ...] = ()
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,11 +105,25 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     measured batch in order, and the ``warmup_`` ones those that were discarded.
     ``throughput_ips``: images per second between the first and the last measured completion.
     ``measuring_s``: wall time from the first batch fed (warm-up included) to the last result.
+    ``discarded`` counts the leading batches, past those that the cell asked to warm up with, which the
+    warm-up rule took away from the measured ones.  ``spread_percent`` is the interquartile range of the
+    responses over their median, ``autocorrelation`` that of neighbouring ones; ``unstable`` says why
+    the run should not be trusted, and is empty for one that may be.  ``samples`` are kept apart from the row.
     """
 
     status: Status
     reason: str = ""
     failed_device: str | None = None
+    discarded: int = 0
+    latency_uncertainty_ms: float | None = None
+    latency_p95_ms: float | None = None
+    latency_p99_ms: float | None = None
+    response_p95_ms: float | None = None
+    response_p99_ms: float | None = None
+    spread_percent: float | None = None
+    autocorrelation: float | None = None
+    unstable: tuple[str, ...] = ()
+    samples: tuple[StageSamples, ...] = ()
     latency_ms: float | None = None
     response_ms: float | None = None
     throughput_ips: float | None = None
@@ -149,3 +196,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     started: str
     elapsed_s: float
     measuring_s: float
+    discarded: int = 0
+    latency_uncertainty_ms: float | None = None
+    latency_p95_ms: float | None = None
+    latency_p99_ms: float | None = None
+    response_p95_ms: float | None = None
+    response_p99_ms: float | None = None
+    spread_percent: float | None = None
+    autocorrelation: float | None = None
+    unstable: tuple[str, ...] = ()
