@@ -17,7 +17,8 @@ from sweep.driver import sweep
 from sweep.interrupt import Control
 from sweep.inventory import load_testbed
 from sweep.options import OPTION_HELP, Options, parse_options, parse_words
-from sweep.plays import CHECKOUT
+from sweep.places import CHECKOUT
+from sweep.play_field import PlayField
 from sweep.progress import RichScreen
 
 EXIT_BAD_INPUT = 2
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, lambda _number, _frame: control.interrupt())
         with RichScreen() as screen:
             command = ["python", "-m", "sweep", parsed.command, *parsed.words]
-            return sweep(options, testbed, screen, control, command=command, variables={})
+            return sweep(options, testbed, screen, control, command=command, field=PlayField(testbed, {}))
     except SplitbedError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return EXIT_BAD_INPUT

@@ -1,17 +1,13 @@
-"""Run the cells of one chain under one network condition: one inner play, row by row.
+"""What the cells of one chain under one network condition give: rows, kept the moment they end.
 
-The play (``playbooks/condition.yml``) shapes and checks the link, sees that the stages run, and
-loops over the cells.  Each item's measurement arrives here while the play goes on, becomes a
-row and is in the journal before it counts.
+How the cells are run is a :class:`sweep.field.Field`'s business.  Each measurement arrives here
+while others are still to come, becomes a row and is in the journal before it counts.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,16 +15,10 @@ import msgspec
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.campaign import Campaign
-from sweep.errors import PlayError
-from sweep.inventory import Testbed
 from sweep.journal import Journal
 from sweep.matrix import ConditionPlan
-from sweep.plays import CHECKOUT, Result, run_play
+from sweep.testbed import Testbed
 
-# Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
-# checkout left behind (hold_devices keeps live ones apart), but not what another control node shapes.
-OWNER = f"{platform.node()}:{CHECKOUT}"
-PROVENANCE_TASK = "Report what the device is"
 _FAILURES_IN_A_ROW = 3
 
 
@@ -58,8 +48,8 @@ class CellFailures:
         return self._device if self._count >= _FAILURES_IN_A_ROW else None
 
 
-class ConditionRun:
-    """Drive one condition and turn what its play reports into rows.
+class ConditionRecord:
+    """Takes what one condition's cells give, and remembers what it cannot turn into rows.
 
     `lock` guards journal and screen where several conditions run side by side.
     """
@@ -77,12 +67,12 @@ class ConditionRun:
         lock: threading.Lock,
         on_row: Callable[[Row], None],
     ) -> None:
-        self._campaign = campaign
+        self.campaign = campaign
+        self.plan = plan
+        self.cells = tuple(cells)
+        self.warnings = warnings
         self._testbed = testbed
-        self._plan = plan
-        self._cells = {(cell.cell_id, cell.repeat): cell for cell in cells}
         self._weights = weights
-        self._warnings = warnings
         self._journal = journal
         self._lock = lock
         self._on_row = on_row
@@ -91,75 +81,30 @@ class ConditionRun:
         self._failures = CellFailures()
         self._stopped_by: dict[str, str] = {}
         self._rows = 0
-        self._work = campaign.folder / ".plays" / f"{plan.chain}@{plan.network}"
-        self._stop_file = self._work / "stop"
-        self._work.mkdir(parents=True, exist_ok=True)
-        self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
 
-    def run(
-        self, *, variables: Mapping[str, Any], secret_file: Path, cancelled: Callable[[], bool]
-    ) -> ConditionOutcome:
-        """Run the play to its end and say what is missing and why.
+    def take_links(self, device: str, links: tuple[LinkDirection, ...]) -> None:
+        """Note the directions of the links that `device` has measured."""
+        self._links[device] = links
 
-        A play that cannot be run, or reports what cannot be read, ends this condition alone.
+    def take_provenance(self, device: str, found: Any) -> None:
+        """Note what `device` is; written once all devices have told."""
+        self._provenance[device] = found
+        if len(self._provenance) == len(self.plan.devices):
+            self._write_provenance()
+
+    def take_measurement(self, cell: Cell, measurement: Measurement) -> bool:
+        """Put a run into the journal; say whether it makes sense to go on.
+
+        It makes none once the same device has failed several cells in a row.
         """
-        cells_file = self._work / "cells.json"
-        cells_file.write_bytes(msgspec.json.encode(list(self._cells.values())))
-        try:
-            result = run_play(
-                "condition",
-                inventory=self._testbed.path,
-                work=self._work,
-                limit=",".join(self._plan.devices),
-                variables=dict(variables)
-                | {
-                    "condition_devices": list(self._plan.devices),
-                    "condition_network": self._plan.network,
-                    "condition_owner": OWNER,
-                    "condition_cells_file": str(cells_file.resolve()),
-                    "condition_stop_file": str(self._stop_file.resolve()),
-                    "condition_secret_file": str(secret_file.resolve()),
-                    "condition_driver_pid": os.getpid(),
-                    "condition_cores_shared": any(text.startswith("oversubscribed") for text in self._warnings),
-                },
-                on_result=self._take,
-                cancelled=cancelled,
-            )
-        except PlayError as exc:
-            return self._outcome({"control node": str(exc)})
-        return self._outcome(result.reasons)
-
-    def stop_after_this_cell(self) -> None:
-        """Let the running cell end, then end the play without running the others."""
-        self._stop_file.touch()
-
-    def _take(self, host: str, task: str, result: Result) -> None:
-        try:
-            self._sort(host, task, result)
-        except msgspec.MsgspecError as exc:
-            raise PlayError(f"task `{task}` on {host} reported what cannot be read: {exc}") from exc
-
-    def _sort(self, host: str, task: str, result: Result) -> None:
-        facts = result.get("ansible_facts") or {}
-        if "link_shape_result" in facts:
-            self._links[host] = msgspec.convert(facts["link_shape_result"], tuple[LinkDirection, ...])
-        elif task.endswith(PROVENANCE_TASK):
-            self._provenance[host] = msgspec.json.decode(result["stdout"])
-            if len(self._provenance) == len(self._plan.devices):
-                self._write_provenance()
-        elif "measurement" in result:
-            measurement = msgspec.convert(result["measurement"], Measurement)
-            self._record(self._cells[result["cell_id"], result["repeat"]], measurement)
-
-    def _record(self, cell: Cell, measurement: Measurement) -> None:
-        links = tuple(link for host in self._plan.devices for link in self._links.get(host, ()))
+        links = tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
         row = make_row(
-            self._campaign.name,
+            self.campaign.name,
             cell,
             measurement,
             weights=self._weights[cell.model],
             links=links,
-            warnings=self._warnings,
+            warnings=self.warnings,
         )
         with self._lock:
             self._journal.append(row)
@@ -168,23 +113,24 @@ class ConditionRun:
         device = self._failures.note(measurement)
         if device is not None:
             self._stopped_by[device] = f"failed {_FAILURES_IN_A_ROW} cells in a row: {measurement.reason}"
-            self.stop_after_this_cell()
+        return device is None
+
+    def outcome(self, reasons: Mapping[str, str]) -> ConditionOutcome:
+        """Say how the condition went; `reasons` are those that only the field knows."""
+        return ConditionOutcome(
+            rows=self._rows, not_run=len(self.cells) - self._rows, reasons=dict(reasons) | self._stopped_by
+        )
 
     def _write_provenance(self) -> None:
-        self._campaign.write_json(
-            f"provenance/{self._plan.chain}@{self._plan.network}.json",
+        self.campaign.write_json(
+            f"provenance/{self.plan.chain}@{self.plan.network}.json",
             {
-                "chain": self._plan.chain,
-                "network": self._plan.network,
-                "network_definition": self._testbed.networks[self._plan.network],
+                "chain": self.plan.chain,
+                "network": self.plan.network,
+                "network_definition": self._testbed.networks[self.plan.network],
                 "links": [link for links in self._links.values() for link in links],
                 "devices": self._provenance,
             },
-        )
-
-    def _outcome(self, reasons: dict[str, str]) -> ConditionOutcome:
-        return ConditionOutcome(
-            rows=self._rows, not_run=len(self._cells) - self._rows, reasons=reasons | self._stopped_by
         )
 
 

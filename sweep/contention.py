@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweep.inventory import Device
+from sweep.testbed import Device
 
 
 def contention_warnings(devices: Sequence[Device], cores: int) -> tuple[str, ...]:

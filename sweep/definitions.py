@@ -14,8 +14,8 @@ import msgspec
 
 from sweep.campaign import JOURNAL
 from sweep.errors import CampaignError
-from sweep.inventory import Testbed
 from sweep.options import Options
+from sweep.testbed import Testbed
 
 CAMPAIGN_FILE = "campaign.json"
 

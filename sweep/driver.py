@@ -14,29 +14,27 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from stage_runtime.formats.row import Row
 from sweep.campaign import Campaign, choose_folder
-from sweep.condition import ConditionOutcome, ConditionRun
+from sweep.condition import ConditionOutcome, ConditionRecord
 from sweep.contention import contention_warnings
 from sweep.definitions import CAMPAIGN_FILE, agree, definitions_of
 from sweep.estimate import Estimator
+from sweep.field import Field
 from sweep.interrupt import Control
-from sweep.inventory import Testbed
 from sweep.journal import Journal, read_outcomes, read_rows
 from sweep.locks import hold_devices
 from sweep.matrix import ConditionPlan, PlannedCell, cell_for
 from sweep.options import Options
+from sweep.places import CHECKOUT, LOCKS
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
-from sweep.plays import CHECKOUT, remove_leftovers
-from sweep.prepare import prepare_devices
 from sweep.progress import Screen, Tally, clock
 from sweep.provenance import control_provenance, weights_text
 from sweep.schedule import lanes_of
 from sweep.shares import TimeShares
+from sweep.testbed import Testbed
 
-LOCKS = CHECKOUT / ".splitbed" / "locks"
 _IDLE_S = 120
 EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
 
@@ -48,11 +46,11 @@ def sweep(
     control: Control,
     *,
     command: Sequence[str],
-    variables: Mapping[str, Any],
+    field: Field,
 ) -> int:
     """Run the campaign that `options` ask for and return the exit status.
 
-    `variables` are handed on to the inner plays.  Status 0: every run of the plan is in the
+    `field` reaches the devices.  Status 0: every run of the plan is in the
     journal as ``ok``; 1: some are not; 3: some could not be run (their reasons are shown, and
     the same command runs them).
     """
@@ -63,7 +61,7 @@ def sweep(
         dry_run(options, testbed, folder, screen)
         return EXIT_OK
     with Campaign(folder) as campaign:
-        remove_leftovers(campaign.folder / ".plays")
+        field.clear_leftovers(campaign.folder)
         prepared = plan(options, testbed, campaign.journal_path, screen)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
@@ -77,7 +75,7 @@ def sweep(
                 campaign=campaign,
                 journal=journal,
                 prepared=prepared,
-                variables=variables,
+                field=field,
             )
             return work.run()
 
@@ -116,12 +114,13 @@ class _Sweep:
         campaign: Campaign,
         journal: Journal,
         prepared: Prepared,
-        variables: Mapping[str, Any],
+        field: Field,
     ) -> None:
         self._options = options
         self._testbed = testbed
         self._screen = screen
         self._control = control
+        self._field = field
         self._campaign = campaign
         self._journal = journal
         self._prepared = prepared
@@ -134,7 +133,7 @@ class _Sweep:
         self._not_run: list[str] = []
         # A stage that takes part in no cell for a while (`only:` another device) must not give up meanwhile.
         slowest = max((self._limit_s(run.cell) for run in runs), default=0.0)
-        self._variables = {"stage_service_idle_s": round(_IDLE_S + 2 * slowest), **variables}
+        self._idle_s = _IDLE_S + 2 * slowest
 
     def run(self) -> int:
         """Do it all and return the exit status."""
@@ -151,15 +150,14 @@ class _Sweep:
 
     def _prepare(self) -> dict[str, str]:
         began = time.monotonic()
-        parked = prepare_devices(
-            self._testbed,
+        parked = self._field.make_ready(
             self._prepared.devices,
             shards={
                 model: (manifest.manifest_id, self._prepared.inputs[model])
                 for model, manifest in self._prepared.manifests.items()
             },
-            variables=self._variables,
-            work=self._campaign.folder / ".plays",
+            idle_s=self._idle_s,
+            folder=self._campaign.folder,
             say=self._screen.line,
             stopping=self._control.stopping,
             cancelled=self._control.cancelled,
@@ -213,7 +211,7 @@ class _Sweep:
     def _run_condition(self, condition: ConditionPlan, secret_file: Path) -> None:
         devices = [self._testbed.devices[name] for name in condition.devices]
         manifests = self._prepared.manifests
-        run = ConditionRun(
+        record = ConditionRecord(
             campaign=self._campaign,
             testbed=self._testbed,
             plan=condition,
@@ -235,8 +233,9 @@ class _Sweep:
             on_row=self._on_row,
         )
         self._screen.line(f"{_title(condition)}: {len(condition.runs)} cells")
+        run = self._field.condition(record, secret_file=secret_file, idle_s=self._idle_s)
         self._control.on_finish(run.stop_after_this_cell)
-        outcome = run.run(variables=self._variables, secret_file=secret_file, cancelled=self._control.cancelled)
+        outcome = run.run(cancelled=self._control.cancelled)
         self._note(condition, outcome)
 
     def _limit_s(self, cell: PlannedCell) -> float:

@@ -15,8 +15,8 @@ from statistics import median
 from links.conditions import LinkSpec, parse_condition
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Row
-from sweep.inventory import Testbed
 from sweep.matrix import PlannedCell
+from sweep.testbed import Testbed
 
 REFERENCE_MS: Mapping[str, float] = {
     "mobilenet_v2": 23.0,

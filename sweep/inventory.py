@@ -24,62 +24,11 @@ from ansible.vars.manager import VariableManager
 from links.conditions import parse_condition
 from stage_runtime.errors import LinkError
 from sweep.errors import InventoryError, unknown
+from sweep.testbed import Device, Testbed, pick
 
 _KINDS = ("virtual", "pi", "gpu")
 _NAME = re.compile(r"\w[\w.-]*")
 _CORES = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
-
-
-class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One host of the inventory, as far as the driver needs it.
-
-    ``cpus`` and ``cores`` are a virtual device's quota and the cores it may use (empty: any).
-    """
-
-    name: str
-    kind: str
-    data_address: str
-    stage_port: int
-    home: str
-    cpus: float | None
-    cores: tuple[int, ...]
-    memory_mb: int | None = None
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        """What makes the device another one under the same name."""
-        return {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores), "memory_mb": self.memory_mb}
-
-    @property
-    def virtual(self) -> bool:
-        """Whether the device is made by this project on the control node."""
-        return self.kind == "virtual"
-
-
-class Testbed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the inventory offers: devices, chains (ordered device names), conditions as written."""
-
-    path: str
-    devices: dict[str, Device]
-    chains: dict[str, tuple[str, ...]]
-    default_chains: tuple[str, ...] = ()
-    networks: dict[str, dict[str, Any]]
-    variables: frozenset[str]
-
-    def pick_chains(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Resolve chain names (none: the default ones); refuse one that does not exist."""
-        return _pick("chain", names or self.default_chains, self.chains)
-
-    def pick_networks(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Resolve network conditions (none: all); refuse one that does not exist."""
-        return _pick("network condition", names, self.networks)
-
-
-def _pick(what: str, names: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...]:
-    for name in names:
-        if name not in known:
-            raise InventoryError(unknown(what, name, known))
-    return names or tuple(known)
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
@@ -164,7 +113,7 @@ def _default_chains(raw: object, chains: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if not isinstance(raw, list):
         raise InventoryError(f"default_chains is {raw!r}; it must be a list of chains")
-    return _pick("chain in default_chains", tuple(map(str, raw)), chains)
+    return pick("chain in default_chains", tuple(map(str, raw)), chains)
 
 
 def _networks(raw: object) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sweep.errors import CampaignError
-from sweep.inventory import Device
+from sweep.testbed import Device
 
 _LONGEST_HOLDER = 200
 

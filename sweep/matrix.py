@@ -16,8 +16,8 @@ import msgspec
 from stage_runtime.formats.cell import Cell, CellStage, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
 from sweep.errors import OptionError
-from sweep.inventory import Testbed
 from sweep.options import Options
+from sweep.testbed import Testbed
 
 ENGINE = "eager"
 CODEC = "none"

@@ -11,13 +11,13 @@ from links.conditions import parse_condition
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
-from sweep.inventory import Testbed
 from sweep.journal import read_outcomes, read_rows
+from sweep.making import make_inputs, make_shards
 from sweep.matrix import ConditionPlan, Run, plan_matrix, refuse_useless_splits
 from sweep.options import Options
-from sweep.prepare import make_inputs, make_shards
 from sweep.progress import Screen, clock
 from sweep.provenance import file_digest
+from sweep.testbed import Testbed
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

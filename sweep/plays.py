@@ -19,8 +19,8 @@ import ansible_runner
 import msgspec
 
 from sweep.errors import PlayError
+from sweep.places import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 _LONGEST_REASON = 600
 
 

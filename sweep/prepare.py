@@ -1,4 +1,4 @@
-"""Get everything ready: shards and inputs on the control node, then the devices.
+"""Get the devices ready by plays: bring up, provision, distribute shards.
 
 Each step is skipped by itself where nothing changed.  A device that cannot be made ready is
 *parked*: the chains that need it do not run, the others do.
@@ -6,72 +6,14 @@ Each step is skipped by itself where nothing changed.  A device that cannot be m
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from stage_runtime.formats.manifest import Manifest
-from sweep.errors import OptionError, PlayError
-from sweep.inventory import Testbed
-from sweep.options import Options
-from sweep.plays import CHECKOUT, run_play
-
-# So that a batch of one is not the same picture each time.
-_LEAST_IMAGES = 16
-CACHE = CHECKOUT / ".splitbed" / "cache"
-
-
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """Shards or inputs that lie in the control node's cache."""
-
-    path: str
-    changed: bool
-    manifest_id: str = ""
-    inputs_id: str = ""
-
-
-def _make(module: str, arguments: list[str]) -> Made:
-    """Run a ``make`` command of the runtime in its own process, so that torch stays out of this one."""
-    command = [sys.executable, "-m", module, "make", *arguments, "--cache", str(CACHE)]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise OptionError(reason[0].removeprefix("error: "))
-    answer = done.stdout.strip().splitlines()[-1:] or ["nothing"]
-    try:
-        return msgspec.json.decode(answer[0], type=Made)
-    except msgspec.MsgspecError as exc:
-        raise OptionError(f"python -m {module} make answered what cannot be read ({exc}): {answer[0]}") from exc
-
-
-def make_shards(options: Options, model: str) -> Manifest:
-    """Split `model` into shards, unless that was done before, and give its manifest."""
-    made = _make(
-        "stage_runtime.shards",
-        [
-            *("--model", model),
-            *("--granularity", options.granularity),
-            *("--weights", options.weights),
-            *("--num-classes", str(options.num_classes)),
-            *("--seed", str(options.seed)),
-        ],
-    )
-    path = Path(made.path)
-    return msgspec.json.decode((path / "manifest.json" if path.is_dir() else path).read_bytes(), type=Manifest)
-
-
-def make_inputs(options: Options, manifest: Manifest) -> str:
-    """Prepare the input images for a model, unless that was done before, and give their id."""
-    size = manifest.input.shape[-1]
-    made = _make(
-        "stage_runtime.inputs",
-        ["--source", options.inputs, "--size", str(size), "--count", str(max(_LEAST_IMAGES, *options.batch))],
-    )
-    return made.inputs_id
+from sweep.errors import PlayError
+from sweep.places import CACHE
+from sweep.plays import run_play
+from sweep.testbed import Testbed
 
 
 def prepare_devices(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweep.inventory import Testbed
 from sweep.matrix import ConditionPlan
+from sweep.testbed import Testbed
 
 _THIS_MACHINE = "(the control node)"
 

@@ -26,10 +26,12 @@ from stage_runtime.errors import SplitbedError  # noqa: E402 - needs the line ab
 from sweep.driver import sweep  # noqa: E402
 from sweep.errors import OptionError, unknown  # noqa: E402
 from sweep.interrupt import Control  # noqa: E402
-from sweep.inventory import Testbed, load_testbed, to_plain  # noqa: E402
+from sweep.inventory import load_testbed, to_plain  # noqa: E402
 from sweep.options import Options, parse_options  # noqa: E402
+from sweep.play_field import PlayField  # noqa: E402
 from sweep.progress import LineScreen  # noqa: E402
 from sweep.role_variables import role_variables  # noqa: E402
+from sweep.testbed import Testbed  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 
@@ -57,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
                 LineScreen(Display().display),
                 Control(abandoned=lambda: os.getppid() != parent),
                 command=["ansible-playbook", "sweep.yml", *_as_words(options, variables)],
-                variables=variables,
+                field=PlayField(testbed, variables),
             )
         except SplitbedError as exc:
             return result | {"failed": True, "msg": str(exc)}

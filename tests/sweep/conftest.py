@@ -13,9 +13,10 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
 from sweep.driver import sweep
 from sweep.interrupt import Control
-from sweep.inventory import Testbed
 from sweep.journal import read_rows
 from sweep.options import Options
+from sweep.play_field import PlayField
+from sweep.testbed import Testbed
 from tests.sweep.support import FakePlays, Recorder, good, manifest, options, small_testbed
 
 
@@ -57,7 +58,7 @@ class Driver:
             self.screen,
             self.control,
             command=["sweep", "run"],
-            variables={"pi_venv_x": 1},
+            field=PlayField(self.testbed, {"pi_venv_x": 1}),
         )
 
     @property
@@ -75,6 +76,6 @@ class Driver:
 def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> Driver:
     assert made == []
     plays = FakePlays()
-    monkeypatch.setattr("sweep.condition.run_play", plays)
+    monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
     return Driver(tmp_path / "results", plays, small_testbed())

@@ -13,12 +13,13 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec, WeightsSource
 from stage_runtime.formats.row import LinkDirection, Measurement, Row, StageFigures
 from stage_runtime.models.names import PAPER
-from sweep.condition import PROVENANCE_TASK, make_row
+from sweep.condition import make_row
 from sweep.errors import PlayError
-from sweep.inventory import Device, Testbed
 from sweep.matrix import Run, cell_for
 from sweep.options import Options, parse_options
+from sweep.play_field import PROVENANCE_TASK
 from sweep.plays import PlayResult
+from sweep.testbed import Device, Testbed
 
 LAN: dict[str, Any] = {"rate_mbit": 1000, "delay_ms": 0.2}
 SLOW: dict[str, Any] = {"rate_mbit": 5, "delay_ms": 200}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sweep.__main__ import _complete, build_parser, main
+from sweep.field import Field
 from sweep.interrupt import Control
-from sweep.inventory import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from sweep.options import OPTION_HELP, Options
+from sweep.play_field import PlayField
 from sweep.progress import RichScreen
+from sweep.testbed import Testbed as Bed  # pytest takes a module's name in Test* for tests
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +36,10 @@ class Sweep:
         self.status = 0
 
     def __call__(
-        self, options: Options, testbed: Bed, screen: object, control: Control, *, command: list[str], variables: Any
+        self, options: Options, testbed: Bed, screen: object, control: Control, *, command: list[str], field: Field
     ) -> int:
         assert isinstance(screen, RichScreen)
-        assert variables == {}
+        assert isinstance(field, PlayField)
         self.options, self.testbed, self.control, self.command = options, testbed, control, command
         return self.status
 

@@ -13,10 +13,11 @@ import pytest
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
 from sweep.campaign import Campaign
-from sweep.condition import CellFailures, ConditionOutcome, ConditionRun, make_row
+from sweep.condition import CellFailures, ConditionOutcome, ConditionRecord, make_row
 from sweep.errors import CampaignError, PlayError
 from sweep.journal import Journal, read_rows
 from sweep.matrix import plan_matrix
+from sweep.play_field import PlayField
 from tests.sweep.support import FakePlays, bad, cell_of, good, options, small_testbed
 from tests.virtual_devices import PROJECT
 
@@ -34,7 +35,7 @@ class Bench:
         self.seen: list[Row] = []
         self.secret = campaign.folder / "secret"
         self.secret.write_text("0123")
-        self.condition = ConditionRun(
+        self.record = ConditionRecord(
             campaign=campaign,
             testbed=TESTBED,
             plan=self.plan,
@@ -45,9 +46,11 @@ class Bench:
             lock=threading.Lock(),
             on_row=self.seen.append,
         )
+        field = PlayField(TESTBED, {"extra": 1})
+        self.condition = field.condition(self.record, secret_file=self.secret, idle_s=120)
 
     def run(self, cancelled: Callable[[], bool] = lambda: False) -> ConditionOutcome:
-        return self.condition.run(variables={"extra": 1}, secret_file=self.secret, cancelled=cancelled)
+        return self.condition.run(cancelled=cancelled)
 
     @property
     def rows(self) -> list[Row]:
@@ -63,7 +66,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BenchMake
 
         def make(measure: Callable[[Cell], Measurement | None] = lambda _cell: good(), **given: Any) -> Bench:
             plays = FakePlays(measure)
-            monkeypatch.setattr("sweep.condition.run_play", plays)
+            monkeypatch.setattr("sweep.play_field.run_play", plays)
             return Bench(campaign, journal, plays, **given)
 
         yield make
@@ -119,7 +122,7 @@ def test_the_play_is_told_what_it_needs(bench: BenchMaker) -> None:
 def test_a_row_is_in_the_journal_before_it_is_counted(bench: BenchMaker) -> None:
     one = bench()
     written: list[int] = []
-    one.condition._on_row = lambda _row: written.append(len(one.rows))
+    one.record._on_row = lambda _row: written.append(len(one.rows))
     one.run()
     assert written == [1, 2, 3, 4]
 

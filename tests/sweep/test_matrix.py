@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from stage_runtime.formats.cell import Cell, cell_id
 from sweep.errors import InventoryError, OptionError
-from sweep.inventory import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from sweep.matrix import (
     ConditionPlan,
     Run,
@@ -27,6 +26,7 @@ from sweep.matrix import (
     refuse_useless_splits,
     split_label,
 )
+from sweep.testbed import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from tests.sweep.support import LAN, device, options, small_testbed
 
 TESTBED = small_testbed()

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from sweep.errors import OptionError
-from sweep.prepare import CACHE, make_inputs, make_shards
+from sweep.making import make_inputs, make_shards
+from sweep.places import CACHE
 from tests.sweep.support import manifest, options
 
 
@@ -33,7 +34,7 @@ class Commands:
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     fake = Commands()
-    monkeypatch.setattr("sweep.prepare.subprocess.run", fake)
+    monkeypatch.setattr("sweep.making.subprocess.run", fake)
     return fake
 
 

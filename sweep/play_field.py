@@ -1,0 +1,141 @@
+"""Reach devices by plays: ``playbooks/condition.yml`` runs the cells of one condition.
+
+The play shapes and checks the link, sees that the stages run, and loops over the cells.  Each
+item's measurement is handed to the condition's record while the play goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stage_runtime.formats.row import LinkDirection, Measurement
+from sweep.condition import ConditionOutcome, ConditionRecord
+from sweep.errors import PlayError
+from sweep.places import CHECKOUT
+from sweep.plays import Result, remove_leftovers, run_play
+from sweep.prepare import prepare_devices
+from sweep.testbed import Testbed
+
+# Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
+# checkout left behind (hold_devices keeps live ones apart), but not what another control node shapes.
+OWNER = f"{platform.node()}:{CHECKOUT}"
+PROVENANCE_TASK = "Report what the device is"
+_WORK = ".plays"
+
+
+class PlayField:
+    """The devices of an inventory; `variables` are handed on to every play."""
+
+    def __init__(self, testbed: Testbed, variables: Mapping[str, Any]) -> None:
+        self._testbed = testbed
+        self._variables = variables
+
+    def clear_leftovers(self, folder: Path) -> None:
+        """Remove what killed plays left."""
+        remove_leftovers(folder / _WORK)
+
+    def make_ready(
+        self,
+        devices: tuple[str, ...],
+        *,
+        shards: Mapping[str, tuple[str, str]],
+        idle_s: float,
+        folder: Path,
+        say: Callable[[str], None],
+        stopping: Callable[[], bool],
+        cancelled: Callable[[], bool],
+    ) -> dict[str, str]:
+        """Bring `devices` up, provision them and give them their shards; return those parked, with reasons."""
+        return prepare_devices(
+            self._testbed,
+            devices,
+            shards=shards,
+            variables=self._with_idle(idle_s),
+            work=folder / _WORK,
+            say=say,
+            stopping=stopping,
+            cancelled=cancelled,
+        )
+
+    def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> PlayCondition:
+        """Get one condition's play ready."""
+        return PlayCondition(record, self._testbed, secret_file=secret_file, variables=self._with_idle(idle_s))
+
+    def _with_idle(self, idle_s: float) -> dict[str, Any]:
+        return {"stage_service_idle_s": round(idle_s), **self._variables}
+
+
+class PlayCondition:
+    """Drive one condition's play and hand on what it reports."""
+
+    def __init__(
+        self, record: ConditionRecord, testbed: Testbed, *, secret_file: Path, variables: Mapping[str, Any]
+    ) -> None:
+        self._record = record
+        self._testbed = testbed
+        self._secret_file = secret_file
+        self._variables = variables
+        self._cells = {(cell.cell_id, cell.repeat): cell for cell in record.cells}
+        self._work = record.campaign.folder / _WORK / f"{record.plan.chain}@{record.plan.network}"
+        self._stop_file = self._work / "stop"
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
+
+    def run(self, *, cancelled: Callable[[], bool]) -> ConditionOutcome:
+        """Run the play to its end and say what is missing and why.
+
+        A play that cannot be run, or reports what cannot be read, ends this condition alone.
+        """
+        cells_file = self._work / "cells.json"
+        cells_file.write_bytes(msgspec.json.encode(list(self._cells.values())))
+        plan = self._record.plan
+        try:
+            result = run_play(
+                "condition",
+                inventory=self._testbed.path,
+                work=self._work,
+                limit=",".join(plan.devices),
+                variables=dict(self._variables)
+                | {
+                    "condition_devices": list(plan.devices),
+                    "condition_network": plan.network,
+                    "condition_owner": OWNER,
+                    "condition_cells_file": str(cells_file.resolve()),
+                    "condition_stop_file": str(self._stop_file.resolve()),
+                    "condition_secret_file": str(self._secret_file.resolve()),
+                    "condition_driver_pid": os.getpid(),
+                    "condition_cores_shared": any(text.startswith("oversubscribed") for text in self._record.warnings),
+                },
+                on_result=self._take,
+                cancelled=cancelled,
+            )
+        except PlayError as exc:
+            return self._record.outcome({"control node": str(exc)})
+        return self._record.outcome(result.reasons)
+
+    def stop_after_this_cell(self) -> None:
+        """Let the running cell end, then end the play without running the others."""
+        self._stop_file.touch()
+
+    def _take(self, host: str, task: str, result: Result) -> None:
+        try:
+            self._sort(host, task, result)
+        except msgspec.MsgspecError as exc:
+            raise PlayError(f"task `{task}` on {host} reported what cannot be read: {exc}") from exc
+
+    def _sort(self, host: str, task: str, result: Result) -> None:
+        facts = result.get("ansible_facts") or {}
+        if "link_shape_result" in facts:
+            self._record.take_links(host, msgspec.convert(facts["link_shape_result"], tuple[LinkDirection, ...]))
+        elif task.endswith(PROVENANCE_TASK):
+            self._record.take_provenance(host, msgspec.json.decode(result["stdout"]))
+        elif "measurement" in result:
+            measurement = msgspec.convert(result["measurement"], Measurement)
+            if not self._record.take_measurement(self._cells[result["cell_id"], result["repeat"]], measurement):
+                self.stop_after_this_cell()
