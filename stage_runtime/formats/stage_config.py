@@ -5,6 +5,29 @@ from __future__ import annotations
 import msgspec
 
 
+class WorldMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One stage of the RPC world, by its device and by where neighbours connect to it."""
+
+    device: str
+    address: str
+    port: int
+
+
+class WorldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The RPC world that a stage joins when it starts.
+
+    ``id`` is another for every attempt: a process joins one world in its life, and processes of two
+    attempts must not meet.  ``members`` are the chain's stages in order; the first one keeps, on
+    ``store_port`` of its address, the store at which they meet.  Whoever has not all others
+    with it ``timeout_s`` after its start goes without.
+    """
+
+    id: str
+    members: tuple[WorldMember, ...]
+    store_port: int
+    timeout_s: float = 60.0
+
+
 class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One resident stage process.
 
@@ -13,7 +36,7 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     started, or when nobody has spoken to it for ``idle_s``.  ``lease_file`` is touched while the
     stage is alive, which keeps the link's shaping in force (see ``links.lease``).  ``threads`` 0
     means as many as the CPU quota and affinity allow.  ``accelerator`` is ``auto``, ``cpu`` or
-    ``cuda:<n>``.
+    ``cuda:<n>``.  Without a ``world`` the stage speaks TCP alone.
     """
 
     device: str
@@ -30,3 +53,4 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     threads: int = 0
     accelerator: str = "auto"
     oversubscribed: bool = False
+    world: WorldConfig | None = None
