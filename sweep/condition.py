@@ -143,7 +143,10 @@ def make_row(
     links: tuple[LinkDirection, ...],
     warnings: tuple[str, ...],
 ) -> Row:
-    """Put the cell, what was measured, and what only the driver knows into one row."""
+    """Put the cell, what was measured, and what only the driver knows into one row.
+
+    The row's batches are those that count: the cell's, less those that the warm-up rule discarded.
+    """
     from_cell = {
         name: getattr(cell, name) for name in Row.__struct_fields__ if name != "schema" and hasattr(cell, name)
     }
@@ -157,6 +160,7 @@ def make_row(
                 "weights": weights,
                 "link": links,
                 "warnings": (*measurement.warnings, *warnings),
+                "batches": cell.batches - measurement.discarded,
             }
         )
     )

@@ -61,7 +61,7 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``transfer_ms`` runs from the sender's first send call to the receiver's last byte, on the
     sender's clock (the offset of the hop is taken off).  ``offset_ms`` holds in the middle of the measured
-    batches, ``drift_ppm`` is how fast it grows.
+    batches, ``drift_ppm`` is how fast it grows (None where no drift can be told from noise).
     """
 
     hop: int
@@ -80,7 +80,7 @@ class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Nanoseconds of the stage's own ``perf_counter_ns``; ``offset_ns`` is how far that clock is ahead of the
     first stage's at each batch's ``computed_ns``.  ``back_ns``, when the result was back, is the first
-    stage's alone; ``discarded`` counts the leading batches that no median contains.
+    stage's alone; ``discarded`` is the measurement's.
     """
 
     stage: int

@@ -1,22 +1,33 @@
-"""Estimate how far the next stage's clock is ahead, from pings over the same connection.
+"""Estimate how far the next stage's clock is ahead at each instant of a run, from pings over the same connection.
 
-The estimate is the classic one (RFC 5905, section 8): with the ping leaving at t0 and the pong
-arriving at t3 by this clock, t1 and t2 in between by the other, the other is ahead by
-``((t1 - t0) + (t2 - t3)) / 2``, wrong by at most half the round trip ``(t3 - t0) - (t2 - t1)``.  Of
-many pings the one with the shortest round trip counts, since delay only ever adds.
+A ping that left at t0 and whose answer was back at t3 by this clock, t1 and t2 in between by the other,
+says that the other is ahead by no more than ``t1 - t0`` and no less than ``t2 - t3``, since nothing
+arrives before it was sent.  Of a train of pings the tightest of both bounds count, which belong to the
+least delay of each direction; the middle between them is the estimate, wrong by at most half the distance.
+With a single ping this is the estimate of RFC 5905, section 8; bounding by all of them goes back to Duda,
+Harrus, Haddad and Bernard, "Estimating global time in distributed systems" (ICDCS 1987).
+
+One train before the run and one after it give a line.  What the two differ by is drift only where it is
+more than their errors, and no more than clocks can drift; on a link with long or uneven delays the
+difference is mostly noise, and a slope drawn through it would move single batches for nothing.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-PINGS = 6
+from stage_runtime.wire.messages import PingTrain
+
+PINGS = 12
 TRAINS = 2  # one before the run, one after
-# Further apart than a scheduler's slice of a throttled device together, yet no load on the link.
-PING_GAP_S = 0.003
+# A train lasts through two slices of a device whose processor quota is enforced every 10 ms, so that some
+# ping meets it running.
+PING_GAP_S = 0.0025
+# Crystals are off by some 50 ppm; the kernel slews a clock by at most 500 ppm (adjtimex(2)).
+MOST_DRIFT = 500e-6
 
 
 class Exchange(NamedTuple):
@@ -32,36 +43,91 @@ class Exchange(NamedTuple):
         """The time on the link, both ways."""
         return (self.back - self.sent) - (self.left - self.arrived)
 
-    @property
-    def offset(self) -> int:
-        """How far the other clock is ahead."""
-        return ((self.arrived - self.sent) + (self.left - self.back)) // 2
 
-
-class ClockEstimate(NamedTuple):
-    """The offset to the other clock, its greatest possible error, and the shortest round trip; nanoseconds."""
-
-    offset: int
-    uncertainty: int
-    round_trip: int
-
-
-def estimate(before: Iterable[Exchange], after: Iterable[Exchange]) -> ClockEstimate:
-    """Estimate from the exchanges before and after a run.
-
-    The better of the two trains gives the offset; if the clocks drifted apart in between by more than its
-    own error, that is the uncertainty.
-    """
-    trains = [min(train, key=lambda one: one.round_trip) for train in (list(before), list(after)) if train]
-    if not trains:
+def sum_up(train: Sequence[Exchange]) -> PingTrain:
+    """Bound the offset by all exchanges of a train; its instant is the train's middle, by this clock."""
+    if not train:
         raise ValueError("no ping was answered")
-    best = min(trains, key=lambda one: one.round_trip)
-    drift = abs(trains[0].offset - trains[-1].offset)
-    return ClockEstimate(best.offset, max(best.round_trip // 2, drift), best.round_trip)
+    most = min(one.arrived - one.sent for one in train)
+    least = max(one.left - one.back for one in train)
+    begin, end = min(one.sent for one in train), max(one.back for one in train)
+    # the two bounds may come from both ends of the train, between which the clocks drift too
+    drifted = round(MOST_DRIFT * (end - begin) / 2)
+    return PingTrain(
+        at_ns=(begin + end) // 2,
+        offset_ns=(most + least) // 2,
+        uncertainty_ns=max(0, most - least) // 2 + drifted + 1,
+        round_trip_ns=min(one.round_trip for one in train),
+    )
+
+
+class ClockLine(NamedTuple):
+    """The offset to the other clock over a run: a line through (``at``, ``offset``); nanoseconds of this clock.
+
+    ``drift`` is how fast the offset grows, a ratio; 0 where none could be told from noise.
+    """
+
+    before: PingTrain
+    after: PingTrain
+    at: int
+    offset: int
+    drift: float
+    jumped: bool
+
+    def ahead(self, instant: int) -> int:
+        """Give how far the other clock is ahead at an instant of this one."""
+        return self.offset + round(self.drift * (instant - self.at))
+
+    def here(self, theirs: int) -> int:
+        """Give this clock's time when the other one showed ``theirs``."""
+        return self.at + round((theirs - self.offset - self.at) / (1 + self.drift))
+
+    def uncertainty(self, instant: int) -> int:
+        """Give the greatest error of ``ahead`` at an instant.
+
+        True of any clocks that drift evenly: the offset then lies on a line that passes both trains within
+        their errors.  And true of clocks that drift by no more than ``MOST_DRIFT``, however unevenly, which
+        says more where one train is much better than the other.
+        """
+        trains = (self.before, self.after)
+        if self.jumped:
+            return max(train.uncertainty_ns + abs(train.offset_ns - self.offset) for train in trains)
+        away = [
+            train.uncertainty_ns
+            + abs(train.offset_ns - self.ahead(train.at_ns))
+            + round(MOST_DRIFT * abs(instant - train.at_ns))
+            for train in trains
+        ]
+        share = (instant - self.before.at_ns) / max(1, self.after.at_ns - self.before.at_ns)
+        if not 0 <= share <= 1:
+            return min(away)
+        middle = _between(self.before.offset_ns, self.after.offset_ns, share)
+        error = _between(self.before.uncertainty_ns, self.after.uncertainty_ns, share)
+        return min(*away, error + abs(middle - self.ahead(instant)))
+
+
+def fit(before: PingTrain, after: PingTrain) -> ClockLine:
+    """Draw the line through two trains, level unless they differ by more than their errors explain.
+
+    A level one takes the middle of what both allow.  Where they differ by more than any clock drifts, one
+    of the clocks was set or stood still: then the line is level too, and the difference is its uncertainty.
+    """
+    change, span = after.offset_ns - before.offset_ns, after.at_ns - before.at_ns
+    explained = before.uncertainty_ns + after.uncertainty_ns
+    jumped = abs(change) > explained + MOST_DRIFT * max(0, span)
+    if explained < abs(change) and not jumped:
+        return ClockLine(before, after, before.at_ns, before.offset_ns, change / span, jumped=False)
+    least = max(train.offset_ns - train.uncertainty_ns for train in (before, after))
+    most = min(train.offset_ns + train.uncertainty_ns for train in (before, after))
+    return ClockLine(before, after, before.at_ns, (least + most) // 2, 0.0, jumped=jumped)
+
+
+def _between(start: int, end: int, share: float) -> int:
+    return start + round(share * (end - start))
 
 
 class PingBook:
-    """Keeps the pings of one hop; the cell's thread sends, the receiving thread records."""
+    """Keeps the pings of one hop; the run's thread sends, the receiving thread records."""
 
     def __init__(self, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._now_ns = now_ns
@@ -87,13 +153,18 @@ class PingBook:
         self._trains[number // PINGS - 1].append(exchange)
 
     @property
-    def complete(self) -> bool:
-        """Say whether every ping of both trains was answered.
+    def answered(self) -> bool:
+        """Say whether every ping of the trains begun so far was answered.
 
         That none is unanswered just now would not do: the next may be about to be sent.
         """
-        return sum(map(len, self._trains)) == TRAINS * PINGS
+        return sum(map(len, self._trains)) == len(self._trains) * PINGS
 
-    def estimate(self) -> ClockEstimate:
-        """Estimate from the first and the last train."""
-        return estimate(self._trains[0], self._trains[-1])
+    @property
+    def complete(self) -> bool:
+        """Say whether every ping of both trains was answered."""
+        return len(self._trains) == TRAINS and self.answered
+
+    def trains(self) -> tuple[PingTrain, PingTrain]:
+        """Sum up the first and the last train."""
+        return sum_up(self._trains[0]), sum_up(self._trains[-1])

@@ -2,131 +2,73 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import statistics
 from collections.abc import Sequence
 
-from stage_runtime.formats.row import HopFigures, Measurement, StageFigures
-from stage_runtime.stage.clock import ClockEstimate
-from stage_runtime.stage.pipeline import Pipeline, Timeline
-from stage_runtime.stage.plan import StagePlan
-from stage_runtime.telemetry.process import MemoryFigures
-from stage_runtime.wire.messages import Figures
+import msgspec
+
+from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.row import HopFigures, Measurement, StageFigures, StageSamples
+from stage_runtime.stage.clock import ClockLine, fit
+from stage_runtime.stage.warmup import count_discarded
+from stage_runtime.wire.messages import Figures, StageReport
 
 _NS_PER_MS = 1e6
 # Past this share of the latency, the clocks' uncertainty deserves a word.
 _UNCERTAIN_SHARE = 0.25
 
 
-def median_ms(starts: Sequence[int], ends: Sequence[int]) -> float:
-    """Give the median of the differences of two lists of nanoseconds, in milliseconds."""
-    return statistics.median(end - start for start, end in zip(starts, ends, strict=True)) / _NS_PER_MS
-
-
-def stage_figures(
-    plan: StagePlan,
-    pipeline: Pipeline,
-    *,
-    accelerator: str,
-    threads: int,
-    load_ms: float,
-    memory: MemoryFigures,
-) -> StageFigures:
-    """Sum one stage up over its measured batches."""
-    times, skip = pipeline.timeline, plan.cell.warmup
-    begin, end = pipeline.marks
-    gpu = pipeline.gpu_figures
-    return StageFigures(
-        stage=plan.stage,
-        device=plan.mine.device,
-        first=plan.mine.first,
-        last=plan.mine.last,
-        accelerator=accelerator,
-        threads=threads,
-        load_ms=load_ms,
-        compute_ms=median_ms(times.started[skip:], times.computed[skip:]),
-        queue_ms=median_ms(times.received[skip:], times.started[skip:]),
-        receive_ms=median_ms(times.first_byte[skip:], times.received[skip:]),
-        send_ms=median_ms(times.send_started[skip:], times.sent[skip:]) if len(plan.cell.stages) > 1 else 0.0,
-        cpu_percent=begin.percent_until(end),
-        rss_mb=memory.rss_mb,
-        memory_percent=memory.percent,
-        available_memory_mb=memory.available_mb,
-        gpu_utilisation_percent=gpu.utilisation_percent if gpu else None,
-        gpu_memory_mb=gpu.memory_mb if gpu else None,
-    )
-
-
-def join_figures(
-    plan: StagePlan,
-    times: Timeline,
-    mine: StageFigures,
-    warnings: tuple[str, ...],
-    below: tuple[Figures, ClockEstimate, int] | None,
-) -> Figures:
-    """Put a stage's own figures before those that came from ``below``: (figures, clock, bytes per batch)."""
-    skip = plan.cell.warmup
-    if below is None:
-        return Figures(
-            stages=(mine,),
-            hops=(),
-            received_ns=tuple(times.received[skip:]),
-            computed_ns=tuple(times.computed[skip:]),
-            offset_ns=0,
-            uncertainty_ns=0,
-            warnings=warnings,
-        )
-    figures, clock, frame_bytes = below
-    return Figures(
-        stages=(mine, *figures.stages),
-        hops=(_hop(plan, times, figures, clock, frame_bytes), *figures.hops),
-        received_ns=tuple(times.received[skip:]),
-        computed_ns=figures.computed_ns,
-        offset_ns=clock.offset + figures.offset_ns,
-        uncertainty_ns=clock.uncertainty + figures.uncertainty_ns,
-        warnings=warnings + figures.warnings,
-    )
-
-
-def _hop(plan: StagePlan, times: Timeline, below: Figures, clock: ClockEstimate, frame_bytes: int) -> HopFigures:
-    arrived = [instant - clock.offset for instant in below.received_ns]
-    return HopFigures(
-        hop=plan.stage,
-        source=plan.mine.device,
-        target=plan.cell.stages[plan.stage + 1].device,
-        bytes=frame_bytes,
-        transfer_ms=median_ms(times.send_started[plan.cell.warmup :], arrived),
-        offset_ms=clock.offset / _NS_PER_MS,
-        offset_uncertainty_ms=clock.uncertainty / _NS_PER_MS,
-        rtt_ms=clock.round_trip / _NS_PER_MS,
-    )
-
-
-def measurement(plan: StagePlan, taken: Sequence[int], back: Sequence[int], figures: Figures) -> Measurement:
-    """Sum a run up; ``taken`` and ``back`` are the first stage's instants of every batch, warm-up included."""
-    cell, skip = plan.cell, plan.cell.warmup
-    responses = [(end - start) / _NS_PER_MS for start, end in zip(taken, back, strict=True)]
-    latencies = [
-        (computed - figures.offset_ns - start) / _NS_PER_MS
-        for start, computed in zip(taken[skip:], figures.computed_ns, strict=True)
-    ]
+def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measurement:
+    """Sum a run up; ``back`` are the instants at which results were back at the first stage, warm-up included."""
+    lines = tuple(fit(hop.before, hop.after) for hop in figures.hops)
+    taken, last = figures.stages[0].instants.received, len(figures.stages) - 1
+    computed = [_first_clock(lines, last, instant) for instant in figures.stages[last].instants.computed]
+    responses = differences_ms(taken, back)
+    discarded = count_discarded(responses[cell.warmup :])
+    skip = cell.warmup + discarded
+    latencies = differences_ms(taken, computed)[skip:]
+    hops = tuple(_hop(cell, figures, number, line, skip) for number, line in enumerate(lines))
+    uncertainty = sum(hop.offset_uncertainty_ms for hop in hops)
     latency = statistics.median(latencies)
-    uncertainty = figures.uncertainty_ns / _NS_PER_MS
-    warnings = figures.warnings
-    if uncertainty > _UNCERTAIN_SHARE * latency:
-        warnings += (f"latency_ms rests on clock offsets known to within {uncertainty:.1f} ms; response_ms does not",)
     return Measurement(
         status="ok",
+        discarded=discarded,
         latency_ms=latency,
+        latency_uncertainty_ms=uncertainty,
+        latency_p95_ms=percentile(latencies, 95),
+        latency_p99_ms=percentile(latencies, 99),
         response_ms=statistics.median(responses[skip:]),
+        response_p95_ms=percentile(responses[skip:], 95),
+        response_p99_ms=percentile(responses[skip:], 99),
         throughput_ips=throughput_ips(back[skip:], responses[-1], cell.batch, cell.window),
         batch_latency_ms=tuple(latencies),
         batch_response_ms=tuple(responses[skip:]),
         warmup_response_ms=tuple(responses[:skip]),
-        stages=figures.stages,
-        hops=figures.hops,
-        warnings=warnings,
+        stages=tuple(_stage(cell, number, report, skip) for number, report in enumerate(figures.stages)),
+        hops=hops,
+        samples=_samples(cell, figures.stages, lines, back, discarded),
+        warnings=(
+            *itertools.chain.from_iterable(report.warnings for report in figures.stages),
+            *_clock_warnings(lines, hops, uncertainty, latency),
+        ),
         measuring_s=(back[-1] - taken[0]) / 1e9,
     )
+
+
+def differences_ms(starts: Sequence[int], ends: Sequence[int]) -> list[float]:
+    """Give the differences of two lists of nanoseconds, in milliseconds."""
+    return [(end - start) / _NS_PER_MS for start, end in zip(starts, ends, strict=True)]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Give a percentile, linear between the two nearest order statistics (Hyndman and Fan's type 7)."""
+    ordered = sorted(values)
+    place = share / 100 * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def throughput_ips(back: Sequence[int], last_response_ms: float, batch: int, window: int) -> float:
@@ -140,3 +82,86 @@ def throughput_ips(back: Sequence[int], last_response_ms: float, batch: int, win
         return batch / (last_response_ms / 1e3)
     results = (len(back) - 1) // window * window or len(back) - 1
     return batch * results / ((back[-1] - back[-1 - results]) / 1e9)
+
+
+def _first_clock(lines: Sequence[ClockLine], stage: int, instant: int) -> int:
+    """Translate an instant of a stage's clock to the first stage's."""
+    for line in reversed(lines[:stage]):
+        instant = line.here(instant)
+    return instant
+
+
+def _stage(cell: Cell, number: int, report: StageReport, skip: int) -> StageFigures:
+    told, times = cell.stages[number], report.instants
+
+    def median_ms(starts: Sequence[int], ends: Sequence[int]) -> float:
+        return statistics.median(differences_ms(starts[skip:], ends[skip:]))
+
+    return StageFigures(
+        stage=number,
+        device=told.device,
+        first=told.first,
+        last=told.last,
+        accelerator=report.accelerator,
+        threads=report.threads,
+        load_ms=report.load_ms,
+        compute_ms=median_ms(times.started, times.computed),
+        queue_ms=median_ms(times.received, times.started),
+        receive_ms=median_ms(times.first_byte, times.received),
+        send_ms=median_ms(times.send_started, times.sent) if len(cell.stages) > 1 else 0.0,
+        **msgspec.structs.asdict(report.telemetry),
+    )
+
+
+def _hop(cell: Cell, figures: Figures, number: int, line: ClockLine, skip: int) -> HopFigures:
+    report = figures.hops[number]
+    left = figures.stages[number].instants.send_started[skip:]
+    arrived = [line.here(instant) for instant in figures.stages[number + 1].instants.received[skip:]]
+    return HopFigures(
+        hop=number,
+        source=cell.stages[number].device,
+        target=cell.stages[number + 1].device,
+        bytes=report.frame_bytes,
+        transfer_ms=statistics.median(differences_ms(left, arrived)),
+        offset_ms=line.ahead((left[0] + left[-1]) // 2) / _NS_PER_MS,
+        offset_uncertainty_ms=max(map(line.uncertainty, arrived)) / _NS_PER_MS,
+        rtt_ms=min(report.before.round_trip_ns, report.after.round_trip_ns) / _NS_PER_MS,
+        drift_ppm=line.drift * 1e6 if line.drift else None,
+    )
+
+
+def _samples(
+    cell: Cell, reports: Sequence[StageReport], lines: Sequence[ClockLine], back: Sequence[int], discarded: int
+) -> tuple[StageSamples, ...]:
+    samples = []
+    for number, report in enumerate(reports):
+        times = report.instants
+        samples.append(
+            StageSamples(
+                stage=number,
+                device=cell.stages[number].device,
+                discarded=discarded,
+                first_byte_ns=times.first_byte,
+                received_ns=times.received,
+                started_ns=times.started,
+                computed_ns=times.computed,
+                send_started_ns=times.send_started,
+                sent_ns=times.sent,
+                offset_ns=tuple(instant - _first_clock(lines, number, instant) for instant in times.computed),
+                back_ns=() if number else tuple(back),
+            )
+        )
+    return tuple(samples)
+
+
+def _clock_warnings(
+    lines: Sequence[ClockLine], hops: Sequence[HopFigures], uncertainty: float, latency: float
+) -> list[str]:
+    warnings = [
+        f"the clocks of {hop.source} and {hop.target} moved apart by more than clocks drift: was one of them suspended?"
+        for line, hop in zip(lines, hops, strict=True)
+        if line.jumped
+    ]
+    if uncertainty > _UNCERTAIN_SHARE * latency:
+        warnings.append(f"latency_ms rests on clock offsets known to within {uncertainty:.1f} ms; response_ms does not")
+    return warnings

@@ -13,7 +13,8 @@ from stage_runtime.errors import FormatError, TransportError
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.hop import lost
 from stage_runtime.stage.pipeline import Stopped
-from stage_runtime.stage.run import Run, RunFailed
+from stage_runtime.stage.run import Run
+from stage_runtime.stage.run_state import RunFailed
 from stage_runtime.stage.tensors import memory_of
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.wire.channel import Channel

@@ -17,7 +17,7 @@ from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind
-from stage_runtime.wire.messages import Configure, Error, Figures, Pong, Progress, decode, encode
+from stage_runtime.wire.messages import Configure, Error, Figures, HopReport, Pong, Progress, decode, encode
 
 
 class Above(Protocol):
@@ -26,6 +26,9 @@ class Above(Protocol):
     def hop_ready(self) -> None:
         """Note that all stages below have loaded their blocks."""
 
+    def hop_answered(self) -> None:
+        """Note that all pings sent so far were answered."""
+
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
         """Take a result; ``output`` is overwritten by the next one."""
 
@@ -33,7 +36,7 @@ class Above(Protocol):
         """Note how far a stage below is."""
 
     def hop_finished(self, figures: Figures) -> None:
-        """Take the figures of all stages below; every pong came too."""
+        """Take what all stages below noted; every pong came too."""
 
     def hop_failed(self, error: Error) -> None:
         """Note that a stage below, or the connection, ended the run."""
@@ -81,6 +84,11 @@ class Hop:
     def send_finish(self) -> None:
         """Say that all results are back."""
         self._send(Kind.FINISH, 0, b"")
+
+    def report(self) -> HopReport:
+        """Say what was noted of this connection; there once it has finished."""
+        before, after = self.pings.trains()
+        return HopReport(frame_bytes=self.bytes_per_batch, before=before, after=after)
 
     def abort(self) -> None:
         """Break the connection, so that nothing of this run can reach the next."""
@@ -142,6 +150,8 @@ class Hop:
             self.pings.record(header.number, pong.arrived_ns, pong.left_ns, back_ns)
         except KeyError as exc:
             raise FormatError(f"an answer to ping {header.number}, which was never sent") from exc
+        if self.pings.answered:
+            self._above.hop_answered()
 
     def _on_result(self, header: Header) -> None:
         descriptors = self.channel.receive_descriptors(header)

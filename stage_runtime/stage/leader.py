@@ -18,7 +18,8 @@ from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.figures import measurement
 from stage_runtime.stage.inputs import Inputs, read_inputs
 from stage_runtime.stage.pipeline import Stopped
-from stage_runtime.stage.run import Run, RunFailed
+from stage_runtime.stage.run import Run
+from stage_runtime.stage.run_state import RunFailed
 from stage_runtime.stage.tensors import check_output
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.wire.messages import Error, Progress
@@ -30,7 +31,7 @@ class LeaderRun(Run):
     def __init__(self, workplace: Workplace, cell: Cell, save_output: Path | None = None) -> None:
         super().__init__(workplace, cell, 0, secrets.randbits(63), Deadline(cell.timeout_s))
         self._inputs: Inputs | None = None
-        self._taken: list[int] = []
+        self._fed = 0
         self._back: list[int] = []
         self._outputs: list[torch.Tensor] = []
         self._save_output = save_output
@@ -56,7 +57,7 @@ class LeaderRun(Run):
             figures = self.collect()
             if self._save_output is not None:
                 save_file({"output": torch.cat(self._outputs)}, self._save_output)
-            return measurement(self.plan, self._taken, self._back, figures)
+            return measurement(self.cell, figures, self._back)
         except RunFailed:
             raise
         except Stopped as exc:
@@ -80,12 +81,12 @@ class LeaderRun(Run):
             slot = self.pipeline.take_slot(self._deadline.left_s())
             self._inputs.fill(slot.memory, self.cell.batch, index)
             taken = time.perf_counter_ns()
-            self._taken.append(taken)
+            self._fed += 1
             self.pipeline.submit(index, slot, taken, taken)
         self.wait_until(lambda: len(self._back) == self.plan.total)
 
     def _window_open(self) -> bool:
-        return len(self._taken) - len(self._back) < self.cell.window
+        return self._fed - len(self._back) < self.cell.window
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
         """Note a result, and check it."""

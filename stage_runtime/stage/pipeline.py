@@ -20,8 +20,8 @@ import torch
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import empty, memory_of, share_memory
-from stage_runtime.telemetry.gpu import GpuFigures, GpuSampler
-from stage_runtime.telemetry.process import ProcessorMark
+from stage_runtime.telemetry.recorder import Recorder
+from stage_runtime.wire.messages import Instants
 
 _OUTPUTS = 2
 
@@ -53,6 +53,17 @@ class Timeline:
         self.batches_computed = 0
         self.batches_sent = 0
 
+    def instants(self) -> Instants:
+        """Give all of it, once the run is over."""
+        return Instants(
+            first_byte=tuple(self.first_byte),
+            received=tuple(self.received),
+            started=tuple(self.started),
+            computed=tuple(self.computed),
+            send_started=tuple(self.send_started),
+            sent=tuple(self.sent),
+        )
+
 
 class Pipeline:
     """One stage's part of one run.  ``on_failure`` is told what ended it, from whichever thread."""
@@ -67,13 +78,11 @@ class Pipeline:
         on_failure: Callable[[BaseException, str], None],
     ) -> None:
         self.timeline = Timeline(plan.total)
-        self.marks: list[ProcessorMark] = []
-        self.gpu_figures: GpuFigures | None = None
+        self.telemetry = Recorder(device)
         self._plan = plan
         self._computation = computation
         self._send = send
         self._on_failure = on_failure
-        self._gpu = GpuSampler(device)
         self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[tuple[int, Slot] | None] = queue.SimpleQueue()
         self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
@@ -120,7 +129,7 @@ class Pipeline:
         self.timeline.received[index] = received_ns
         self.timeline.batches_received = index + 1
         if index == 0 and self._plan.cell.warmup == 0:
-            self._begin_interval()
+            self.telemetry.begin()
         self._inbox.put((index, slot))
 
     def compute_all(self) -> None:
@@ -169,15 +178,10 @@ class Pipeline:
         if kept is not None:
             self._free.put(kept)
         if index == self._plan.cell.warmup - 1:
-            self._begin_interval()
+            self.telemetry.begin()
         if index == self._plan.total - 1:
-            self.marks.append(ProcessorMark.now())
-            self.gpu_figures = self._gpu.stop()
+            self.telemetry.end()
             self._all_sent.set()
-
-    def _begin_interval(self) -> None:
-        self.marks.append(ProcessorMark.now())
-        self._gpu.start()
 
 
 def _take(source: queue.SimpleQueue[Item | None], timeout_s: float | None = None) -> Item:

@@ -3,81 +3,25 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 
 import torch
 
 from stage_runtime import __version__
 from stage_runtime.errors import CellError, SplitbedError, TransportError
-from stage_runtime.formats.cell import Cell
-from stage_runtime.stage.clock import ClockEstimate
 from stage_runtime.stage.computing import Computation
-from stage_runtime.stage.deadline import Deadline
-from stage_runtime.stage.figures import join_figures, stage_figures
 from stage_runtime.stage.hop import Hop, lost
 from stage_runtime.stage.pipeline import Pipeline
-from stage_runtime.stage.plan import StagePlan, check_device, plan_stage, read_manifest
-from stage_runtime.stage.workplace import Workplace
-from stage_runtime.telemetry.process import memory_figures
-from stage_runtime.wire.messages import Configure, Error, Figures, Phase, Progress
+from stage_runtime.stage.plan import check_device, plan_stage, read_manifest
+from stage_runtime.stage.run_state import RunFailed, RunState
+from stage_runtime.wire.messages import Configure, Error, Figures, StageReport
 
 _log = logging.getLogger(__name__)
 
-_TICK_S = 1.0
 _JOIN_S = 5.0
 
 
-class RunFailed(Exception):  # noqa: N818  (it carries the failure; the run is what failed)
-    """The run is over; ``error`` says why."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(error.reason)
-        self.error = error
-
-
-class Run:
-    """One stage's part in one run.
-
-    State is guarded by ``changed``; other threads report into it, the run's own thread waits on it.  The
-    first failure counts, from whichever thread: it stops the pipeline and breaks the connection down.
-    """
-
-    def __init__(self, workplace: Workplace, cell: Cell, stage: int, number: int, deadline: Deadline) -> None:
-        self.cell = cell
-        self.number = number
-        self.over = threading.Event()
-        self.changed = threading.Condition()
-        self.failure: Error | None = None
-        self.phase: Phase = "loading"
-        self.seen: dict[int, Progress] = {}
-        self._workplace = workplace
-        self._stage = stage
-        self._deadline = deadline
-        self._plan: StagePlan | None = None
-        self._computation: Computation | None = None
-        self._pipeline: Pipeline | None = None
-        self._hop: Hop | None = None
-        self._hop_stale = False
-        self._below_ready = False
-        self._below_figures: Figures | None = None
-        self._ended = False
-
-    @property
-    def plan(self) -> StagePlan:
-        """What this stage has to do; there once ``set_up`` has begun."""
-        if self._plan is None:
-            raise RuntimeError("the run has no plan yet")
-        return self._plan
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """What does it; there once ``set_up`` is done."""
-        if self._pipeline is None:
-            raise RuntimeError("the run has no pipeline yet")
-        return self._pipeline
-
-    # Set-up
+class Run(RunState):
+    """One stage's part in one run."""
 
     def set_up(self) -> None:
         """Load the blocks while the stages below do the same; return when all are ready.
@@ -97,6 +41,7 @@ class Run:
         if self.plan.below is not None:
             self._open_hop()
         self._wait_ready()
+        self._measure_clock()
         self._pipeline = Pipeline(
             self.plan,
             self._loaded(),
@@ -165,7 +110,6 @@ class Run:
             self._hop, self._hop_stale = hop, False
         try:
             hop.start(Configure(runtime=__version__, stage=self._stage + 1, cell=self.cell))
-            hop.send_pings()
         except TransportError as exc:
             self.hop_failed(hop.connection_error(exc))
 
@@ -180,130 +124,53 @@ class Run:
             self._open_hop()
             self.wait_until(loaded_all)
 
-    # Waiting and failing
+    def _measure_clock(self) -> None:
+        """Exchange the pings before the run, when all stages below have loaded and nobody computes.
 
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        """Wait until ``reached`` (asked with the lock held); raises RunFailed when it will not be."""
-        while True:
-            with self.changed:
-                if self.failure is not None:
-                    raise RunFailed(self.failure)
-                if reached():
-                    return
-                if not self._deadline.over:
-                    waiting = self.changed.wait(min(_TICK_S, self._deadline.left_s()))
-                    if waiting:
-                        continue
-            if self._deadline.over:
-                raise RunFailed(self.fail(self.blame()))
-            self.tick()
-
-    def tick(self) -> None:
-        """Do what is to be done about once a second while the run's thread waits."""
-
-    def blame(self) -> Error:
-        """Say who is to blame for the time being over."""
-        raise NotImplementedError
-
-    def own_error(self, reason: str) -> Error:
-        """Blame this device."""
-        return Error(device=self._workplace.device, reason=reason)
-
-    def fail(self, error: Error) -> Error:
-        """End the run, unless it has failed before or is over; return the error that counts."""
-        with self.changed:
-            if self.failure is not None:
-                return self.failure
-            if self._ended:
-                return error
-            self.failure = error
-            self.changed.notify_all()
-            pipeline, hop = self._pipeline, self._hop
-        if pipeline is not None:
-            pipeline.stop()
-        if hop is not None:
-            hop.abort()
-        return error
-
-    def _on_pipeline_failure(self, exc: BaseException, doing: str) -> None:
-        if isinstance(exc, TransportError) and self._hop is not None:
-            self.fail(self._hop.connection_error(exc))
+        Waits for the answers, since whoever computes meanwhile would be late to note when they were back.
+        """
+        hop = self._hop
+        if hop is None:
             return
-        what = str(exc) if isinstance(exc, SplitbedError) else f"{type(exc).__name__}: {exc}"
-        self.fail(self.own_error(f"{doing} failed: {what}"))
-
-    def progress(self) -> Progress:
-        """Say how far this stage is."""
-        times = self._pipeline.timeline if self._pipeline is not None else None
-        return Progress(
-            stage=self._stage,
-            phase=self.phase,
-            received=times.batches_received if times else 0,
-            computed=times.batches_computed if times else 0,
-            sent=times.batches_sent if times else 0,
-        )
-
-    # What the hop's reading thread reports
-
-    def hop_ready(self) -> None:
-        """Note that all stages below have loaded their blocks."""
-        with self.changed:
-            self._below_ready = True
-            self.changed.notify_all()
-
-    def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
-        """Take a result."""
-        raise NotImplementedError
-
-    def hop_progress(self, progress: Progress) -> None:
-        """Note how far a stage below is."""
-        with self.changed:
-            self.seen[progress.stage] = progress
-
-    def hop_finished(self, figures: Figures) -> None:
-        """Take the figures of the stages below."""
-        with self.changed:
-            self._below_figures = figures
-            self.changed.notify_all()
-
-    def hop_failed(self, error: Error) -> None:
-        """End the run, unless only a kept connection proved dead before it was of any use."""
-        with self.changed:
-            hop = self._hop
-            if hop is not None and hop.reused and not hop.heard:
-                self._hop_stale = True
-                self.changed.notify_all()
-                return
-        self.fail(error)
-
-    # The end
+        try:
+            hop.send_pings()
+        except TransportError as exc:
+            raise RunFailed(self.fail(hop.connection_error(exc))) from exc
+        self.wait_until(lambda: hop.pings.answered)
 
     def collect(self) -> Figures:
-        """Finish the stages below, and join their figures to this stage's; raises RunFailed."""
+        """Finish the stages below, and put what this stage noted before what they did; raises RunFailed."""
         self.phase = "finishing"
-        below: tuple[Figures, ClockEstimate, int] | None = None
+        below = Figures(stages=(), hops=())
         hop = self._hop
         if hop is not None:
-            try:
-                hop.send_finish()
-                hop.send_pings()
-            except TransportError as exc:
-                raise RunFailed(self.fail(hop.connection_error(exc))) from exc
-            self.wait_until(lambda: self._below_figures is not None)
-            if self._below_figures is None:
-                raise RuntimeError("the figures vanished")
-            below = self._below_figures, hop.pings.estimate(), hop.bytes_per_batch
+            below = self._finish_below(hop)
         if not self.pipeline.wait_sent(_JOIN_S):
             raise RuntimeError("the last batch was never sent")
-        mine = stage_figures(
-            self.plan,
-            self.pipeline,
+        hops = (hop.report(),) if hop is not None else ()
+        return Figures(stages=(self._report(), *below.stages), hops=(*hops, *below.hops))
+
+    def _finish_below(self, hop: Hop) -> Figures:
+        """Exchange the pings after the run; the end of it follows them, so that no figures get in their way."""
+        try:
+            hop.send_pings()
+            hop.send_finish()
+        except TransportError as exc:
+            raise RunFailed(self.fail(hop.connection_error(exc))) from exc
+        self.wait_until(lambda: self._below_figures is not None)
+        if self._below_figures is None:
+            raise RuntimeError("the figures vanished")
+        return self._below_figures
+
+    def _report(self) -> StageReport:
+        return StageReport(
             accelerator=self._workplace.accelerator,
             threads=self._workplace.threads,
             load_ms=self._loaded().load_ms,
-            memory=memory_figures(),
+            instants=self.pipeline.timeline.instants(),
+            telemetry=self.pipeline.telemetry.figures(),
+            warnings=self._warnings(),
         )
-        return join_figures(self.plan, self.pipeline.timeline, mine, self._warnings(), below)
 
     def _warnings(self) -> tuple[str, ...]:
         if self._workplace.oversubscribed:

@@ -8,7 +8,7 @@ import msgspec
 
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.cell import Cell
-from stage_runtime.formats.row import HopFigures, StageFigures
+from stage_runtime.telemetry.figures import TelemetryFigures
 
 Phase = Literal["loading", "waiting", "running", "finishing"]
 
@@ -50,21 +50,50 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sent: int
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Up: what the sender and all stages below it measured.
+class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When what happened to each batch on one stage, warm-up included, in nanoseconds of its own clock."""
 
-    ``received_ns`` are the instants at which the sender had each measured batch, by its own clock.
-    ``computed_ns`` are those at which the last stage had computed it, by the last stage's clock, which is
-    ``offset_ns`` ahead of the sender's, give or take ``uncertainty_ns``.
-    """
+    first_byte: tuple[int, ...]
+    received: tuple[int, ...]
+    started: tuple[int, ...]
+    computed: tuple[int, ...]
+    send_started: tuple[int, ...]
+    sent: tuple[int, ...]
 
-    stages: tuple[StageFigures, ...]
-    hops: tuple[HopFigures, ...]
-    received_ns: tuple[int, ...]
-    computed_ns: tuple[int, ...]
+
+class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one stage noted; the first stage makes figures of it."""
+
+    accelerator: str
+    threads: int
+    load_ms: float
+    instants: Instants
+    telemetry: TelemetryFigures
+    warnings: tuple[str, ...] = ()
+
+
+class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one train of pings says of the clock below: how far it is ahead at an instant of the sender's."""
+
+    at_ns: int
     offset_ns: int
     uncertainty_ns: int
-    warnings: tuple[str, ...]
+    round_trip_ns: int
+
+
+class HopReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a stage noted of its connection to the next: bytes per batch, pings before the run and after."""
+
+    frame_bytes: int
+    before: PingTrain
+    after: PingTrain
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up: what the sender and all stages below it noted, in order."""
+
+    stages: tuple[StageReport, ...]
+    hops: tuple[HopReport, ...]
 
 
 Message = TypeVar("Message", Configure, Error, Pong, Progress, Figures)
