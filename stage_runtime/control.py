@@ -4,9 +4,11 @@
 
     python -I -S control.py --socket PATH ping|status|stop
     python -I -S control.py --socket PATH [--save-output FILE] run BASE64_OF_CELL_JSON
+    python -I -S control.py --socket PATH profile BASE64_OF_REQUEST_JSON
 
-``run`` prints a Measurement (see stage_runtime/formats/row.py), whatever happens; ``stop`` returns when
-the stage has ended.  The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
+``run`` prints a Measurement (see stage_runtime/formats/row.py), whatever happens, and ``profile`` a ProfileAnswer
+(stage_runtime/formats/profile.py); ``stop`` returns when the stage has ended.
+The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
 
 It is started once per cell over SSH, so it uses the standard library alone and starts in milliseconds.
 """
@@ -18,6 +20,8 @@ import json
 import socket
 import sys
 
+# The operations that take long, and what each is given.
+_MEASURING = {"run": "cell", "profile": "request"}
 # Beyond the cell's own time limit, which the stage keeps: it reports who was too slow.
 _GRACE_S = 30.0
 _SHORT_S = 10.0
@@ -28,20 +32,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="control.py", description="Talk to this device's resident stage.")
     parser.add_argument("--socket", required=True, help="the stage's control socket")
     parser.add_argument("--save-output", help="run: also write the model's output there (safetensors)")
-    parser.add_argument("operation", choices=("ping", "status", "stop", "run"))
-    parser.add_argument("cell", nargs="?", help="run: the cell's JSON in base64")
+    parser.add_argument("operation", choices=("ping", "status", "stop", *_MEASURING))
+    parser.add_argument("asked", nargs="?", help="run, profile: the cell's or request's JSON in base64")
     options = parser.parse_args()
-    if (options.operation == "run") != (options.cell is not None):
-        parser.error("run takes a cell, the other operations take none")
+    measuring = options.operation in _MEASURING
+    if measuring != (options.asked is not None):
+        parser.error("run takes a cell, profile a request, the other operations take none")
     request: dict[str, object] = {"op": options.operation}
     timeout_s = _SHORT_S
-    if options.operation == "run":
+    if measuring:
+        what = _MEASURING[options.operation]
         try:
-            cell = json.loads(base64.b64decode(options.cell, validate=True))
-            timeout_s = float(cell["timeout_s"]) + _GRACE_S
+            asked = json.loads(base64.b64decode(options.asked, validate=True))
+            timeout_s = float(asked["timeout_s"]) + _GRACE_S
         except (binascii.Error, ValueError, KeyError, TypeError) as exc:
-            parser.error(f"the cell is no base64 of a cell's JSON: {exc!r}")
-        request |= {"cell": cell, "save_output": options.save_output}
+            parser.error(f"the {what} is no base64 of a {what}'s JSON: {exc!r}")
+        request |= {what: asked, "save_output": options.save_output}
     try:
         answer = _ask(options.socket, request, timeout_s)
     except OSError as exc:
@@ -68,14 +74,14 @@ def _ask(path: str, request: dict[str, object], timeout_s: float) -> str:
 
 
 def _no_answer(path: str, operation: str, exc: OSError) -> str:
-    """Give the JSON for a stage that does not answer; for ``run`` it is a Measurement."""
+    """Give the JSON for a stage that does not answer; for ``run`` and ``profile`` it is what they promise."""
     if isinstance(exc, FileNotFoundError | ConnectionRefusedError):
         reason = f"no stage runs on this device: {path}: {exc.strerror}; the stage_service role starts it"
     elif isinstance(exc, TimeoutError):
         reason = f"the stage behind {path} did not answer in time"
     else:
         reason = f"the stage behind {path}: {exc.strerror or exc}; see its log"
-    if operation == "run":
+    if operation in _MEASURING:
         return json.dumps({"status": "failed", "reason": reason})
     return json.dumps({"error": reason})
 

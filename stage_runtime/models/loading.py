@@ -48,6 +48,13 @@ class LoadedStage:
         with torch.inference_mode():
             return cast("torch.Tensor", self.module(batch))
 
+    @property
+    def steps(self) -> nn.Sequential:
+        """One module per block, which compute together what ``forward`` does."""
+        parts = list(self.module.children())
+        extra = len(parts) - (self.last - self.first)  # a copy of the input, which is the first block's to make
+        return nn.Sequential(*([nn.Sequential(*parts[: extra + 1])] if extra else parts[:1]), *parts[extra + 1 :])
+
     def input_spec(self, batch: int) -> tuple[tuple[int, ...], torch.dtype]:
         """Give the shape and dtype of the input for a batch of this many samples."""
         return _batch_spec(_spec_before(self.manifest, self.first), batch)
@@ -89,6 +96,17 @@ class StageLoader:
             self._load_block(skeleton, entry)
         module = skeleton.chain(first, last)
         return LoadedStage(manifest, first, last, module, (time.perf_counter_ns() - begun) / 1e6)
+
+    def without_weights(self, manifest_id: str) -> LoadedStage:
+        """Release every block, and give the whole model on ``meta``, where it gives shapes and takes no memory.
+
+        Raises what ``load`` raises for a manifest.
+        """
+        skeleton = self._skeleton(manifest_id)
+        for known in self._skeletons.values():
+            _release_outside(known, range(0))
+        blocks = len(skeleton.manifest.blocks)
+        return LoadedStage(skeleton.manifest, 0, blocks, skeleton.chain(0, blocks), 0.0)
 
     def _skeleton(self, manifest_id: str) -> Skeleton:
         skeleton = self._skeletons.get(manifest_id)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from stage_runtime.errors import SplitbedError
+from stage_runtime.models.loading import LoadedStage
 from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import describe
 
@@ -28,12 +30,21 @@ class Blocks(Protocol):
         """Run the blocks on a tensor that lies on their device."""
         ...
 
+    @property
+    def steps(self) -> nn.Sequential:
+        """One module per block."""
+        ...
+
 
 class Loader(Protocol):
     """Where blocks come from; the real one is ``stage_runtime.models.loading.StageLoader``."""
 
     def load(self, manifest_id: str, first: int, last: int, /) -> Blocks:
         """Load blocks ``[first, last)``."""
+        ...
+
+    def without_weights(self, manifest_id: str, /) -> LoadedStage:
+        """Release every block, and give the whole model on ``meta``."""
         ...
 
 

@@ -15,7 +15,9 @@ import msgspec
 
 from stage_runtime.errors import SplitbedError
 from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.profile import ProfileAnswer, ProfileRequest
 from stage_runtime.formats.row import Measurement
+from stage_runtime.profiling.run import ProfileRun
 from stage_runtime.stage.leader import LeaderRun
 from stage_runtime.stage.service import Service
 
@@ -95,6 +97,8 @@ def _answer(client: socket.socket, service: Service) -> None:
         operation = request.get("op")
         if operation == "run":
             answer = _run(client, service, request)
+        elif operation == "profile":
+            answer = _profile(client, service, request)
         elif operation in {"ping", "status"}:
             answer = json.dumps(service.status()).encode()
         elif operation == "stop":
@@ -131,7 +135,19 @@ def _run(client: socket.socket, service: Service, request: dict[str, Any]) -> by
     except msgspec.ValidationError as exc:
         return msgspec.json.encode(Measurement(status="failed", reason=f"the cell does not parse: {exc}"))
     save = request.get("save_output")
-    run = service.lead(cell, Path(save) if isinstance(save, str) else None)
+    return _measure(client, service.lead(cell, Path(save) if isinstance(save, str) else None))
+
+
+def _profile(client: socket.socket, service: Service, request: dict[str, Any]) -> bytes:
+    try:
+        wanted = msgspec.convert(request.get("request"), ProfileRequest)
+    except msgspec.ValidationError as exc:
+        return msgspec.json.encode(ProfileAnswer(status="failed", reason=f"the request does not parse: {exc}"))
+    return _measure(client, service.profile(wanted))
+
+
+def _measure(client: socket.socket, run: LeaderRun | ProfileRun) -> bytes:
+    """Have it measured while the client is there to hear of it."""
     client.settimeout(None)
     watcher = threading.Thread(target=_watch, args=(client, run), name="watch", daemon=True)
     watcher.start()
@@ -142,7 +158,7 @@ def _run(client: socket.socket, service: Service, request: dict[str, Any]) -> by
     return msgspec.json.encode(measured)
 
 
-def _watch(client: socket.socket, run: LeaderRun) -> None:
+def _watch(client: socket.socket, run: LeaderRun | ProfileRun) -> None:
     """End the run when the client goes away: nobody would hear its result."""
     with contextlib.suppress(OSError):
         client.recv(1)

@@ -12,7 +12,9 @@ from typing import Any
 from stage_runtime import __version__
 from stage_runtime.errors import TransportError
 from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.profile import ProfileRequest
 from stage_runtime.formats.stage_config import StageConfig
+from stage_runtime.profiling.run import ProfileRun
 from stage_runtime.stage.follower import FollowerRun
 from stage_runtime.stage.leader import LeaderRun
 from stage_runtime.stage.run import Run
@@ -37,8 +39,8 @@ _STOP_S = 3.0
 class Service:
     """One stage process, between start and stop.
 
-    A device runs one cell at a time.  The newest wins: whoever starts one ends what was running, because
-    an older run is what a control node left behind when it was killed.
+    A device runs one cell, or profiles one model, at a time.  The newest wins: whoever starts one ends what was
+    running, because an older run is what a control node left behind when it was killed.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Service:
         self._secret = secret
         self._tag = tag
         self._lock = threading.Lock()
-        self._current: Run | None = None
+        self._current: Run | ProfileRun | None = None
         self._runs = 0
         self._started = self._spoken_to = time.monotonic()
         self.stopping = threading.Event()
@@ -63,6 +65,12 @@ class Service:
         """Make a run of a cell with this device as its first stage; the caller has it ``measure``."""
         run = LeaderRun(self._workplace, cell, save_output)
         self._take_over(run, f"a newer run command (cell {cell.cell_id})")
+        return run
+
+    def profile(self, request: ProfileRequest) -> ProfileRun:
+        """Make a profile of a model; the caller has it ``measure``."""
+        run = ProfileRun(self._workplace, request)
+        self._take_over(run, f"a newer profile command (model {request.manifest_id})")
         return run
 
     def status(self) -> dict[str, Any]:
@@ -80,7 +88,7 @@ class Service:
             "accelerator": self._workplace.accelerator,
             "threads": self._workplace.threads,
             "state": "running" if busy else "idle",
-            "cell_id": run.cell.cell_id if run is not None and busy else None,
+            "cell_id": run.cell.cell_id if isinstance(run, Run) and busy else None,
             "runs": self._runs,
             "uptime_s": round(now - self._started, 3),
             "lifetime_left_s": round(self._config.lifetime_s - (now - self._started), 3),
@@ -131,7 +139,7 @@ class Service:
         self._take_over(run, f"a newer cell ({told.cell.cell_id}) from {told.cell.stages[told.stage - 1].device}")
         return run
 
-    def _take_over(self, run: Run, by: str) -> None:
+    def _take_over(self, run: Run | ProfileRun, by: str) -> None:
         self.touch()
         with self._lock:
             before, self._current = self._current, run
