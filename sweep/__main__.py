@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
-import signal
 import sys
 from pathlib import Path
 
-import argcomplete
-
 from stage_runtime.errors import SplitbedError
 from stage_runtime.models.names import PAPER
+from sweep.direct import command as direct
 from sweep.driver import sweep
-from sweep.interrupt import Control
-from sweep.inventory import load_testbed
 from sweep.options import OPTION_HELP, Options, parse_options, parse_words
 from sweep.places import CHECKOUT
-from sweep.play_field import PlayField
-from sweep.progress import RichScreen
+from sweep.terminal import obey_signals, open_screen
 
 EXIT_BAD_INPUT = 2
 
@@ -62,30 +58,44 @@ def build_parser() -> argparse.ArgumentParser:
         )
         words = command.add_argument("words", nargs="*", metavar="key=value")
         words.completer = _complete  # type: ignore[attr-defined]  # argcomplete's documented hook
-    argcomplete.autocomplete(parser)
+    # Listed here alone: it has a parser of its own.
+    commands.add_parser("direct", help="sweep over processes on this machine, without Ansible (direct --help)")
+    with contextlib.suppress(ImportError):  # `direct` needs none of the control node's packages, and may lack this one
+        import argcomplete  # noqa: PLC0415  (see above)
+
+        argcomplete.autocomplete(parser)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parsed = build_parser().parse_args(arguments)
+    told = sys.argv[1:] if arguments is None else arguments
+    if told[:1] == ["direct"]:
+        return direct.main(told[1:])
+    parsed = build_parser().parse_args(told)
     logging.basicConfig(level=logging.WARNING)
     try:
-        words = parse_words(parsed.words)
-        inventory = Path(words.pop("inventory", CHECKOUT / "inventory" / "hosts.yml"))
-        if parsed.command == "plan":
-            words["dry_run"] = "true"
-        options = parse_options(words)
-        testbed = load_testbed(inventory)
-        control = Control()
-        signal.signal(signal.SIGINT, lambda _number, _frame: control.interrupt())
-        signal.signal(signal.SIGTERM, lambda _number, _frame: control.interrupt())
-        with RichScreen() as screen:
-            command = ["python", "-m", "sweep", parsed.command, *parsed.words]
-            return sweep(options, testbed, screen, control, command=command, field=PlayField(testbed, {}))
+        return _run(parsed.command, parsed.words)
     except SplitbedError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return EXIT_BAD_INPUT
+
+
+def _run(command: str, told: list[str]) -> int:
+    # Only here, because `direct` runs where there is no Ansible.
+    from sweep.inventory import load_testbed  # noqa: PLC0415  (see above)
+    from sweep.play_field import PlayField  # noqa: PLC0415  (see above)
+
+    words = parse_words(told)
+    inventory = Path(words.pop("inventory", CHECKOUT / "inventory" / "hosts.yml"))
+    if command == "plan":
+        words["dry_run"] = "true"
+    options = parse_options(words)
+    testbed = load_testbed(inventory)
+    control = obey_signals()
+    with open_screen() as screen:
+        asked = ["python", "-m", "sweep", command, *told]
+        return sweep(options, testbed, screen, control, command=asked, field=PlayField(testbed, {}))
 
 
 if __name__ == "__main__":

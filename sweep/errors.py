@@ -6,7 +6,8 @@
     ├── OptionError      an option that does not exist or has a bad value
     ├── InventoryError   a chain, device or network condition that the inventory does not have
     ├── CampaignError    a results folder that cannot be used (locked, altered, unwritable)
-    └── PlayError        an inner play that could not be run at all
+    ├── PlayError        an inner play that could not be run at all
+    └── StageError       a stage that the driver itself starts does not come up
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ class CampaignError(SplitbedError):
 
 class PlayError(SplitbedError):
     """An inner play could not be run."""
+
+
+class StageError(SplitbedError):
+    """A stage of this machine, or its link, could not be brought up; ``device`` is whose."""
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(reason)
+        self.device = device
 
 
 def unknown(what: str, got: str, known: Iterable[str], unlisted: Iterable[str] = ()) -> str:

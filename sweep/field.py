@@ -29,6 +29,9 @@ class Field(Protocol):
     def clear_leftovers(self, folder: Path) -> None:
         """Remove what a killed sweep left in a campaign's folder."""
 
+    def warnings(self, devices: tuple[str, ...]) -> tuple[str, ...]:
+        """Give what the rows of a chain of `devices` are to warn of."""
+
     def make_ready(
         self,
         devices: tuple[str, ...],

@@ -18,6 +18,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One host of the inventory, as far as the driver needs it.
 
     ``cpus`` and ``cores`` are a virtual device's quota and the cores it may use (empty: any).
+    ``accelerator`` is named where the driver itself starts the stage.
     """
 
     name: str
@@ -28,11 +29,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float | None
     cores: tuple[int, ...]
     memory_mb: int | None = None
+    accelerator: str | None = None
 
     @property
     def definition(self) -> dict[str, Any]:
         """What makes the device another one under the same name."""
-        return {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores), "memory_mb": self.memory_mb}
+        told = {"kind": self.kind, "cpus": self.cpus, "cores": list(self.cores), "memory_mb": self.memory_mb}
+        return told if self.accelerator is None else told | {"accelerator": self.accelerator}
 
     @property
     def virtual(self) -> bool:

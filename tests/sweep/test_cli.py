@@ -13,7 +13,7 @@ from sweep.field import Field
 from sweep.interrupt import Control
 from sweep.options import OPTION_HELP, Options
 from sweep.play_field import PlayField
-from sweep.progress import RichScreen
+from sweep.rich_screen import RichScreen
 from sweep.testbed import Testbed as Bed  # pytest takes a module's name in Test* for tests
 
 
