@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import statistics
 from collections.abc import Sequence
 
@@ -12,6 +10,8 @@ import msgspec
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import HopFigures, Measurement, StageFigures, StageSamples
 from stage_runtime.stage.clock import ClockLine, fit
+from stage_runtime.stage.percentiles import percentile
+from stage_runtime.stage.stability import judge
 from stage_runtime.stage.warmup import count_discarded
 from stage_runtime.wire.messages import Figures, StageReport
 
@@ -30,6 +30,9 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
     skip = cell.warmup + discarded
     latencies = differences_ms(taken, computed)[skip:]
     hops = tuple(_hop(cell, figures, number, line, skip) for number, line in enumerate(lines))
+    stages = tuple(_stage(cell, number, report, skip) for number, report in enumerate(figures.stages))
+    sharing = [stage.device for stage, report in zip(stages, figures.stages, strict=True) if report.cores_shared]
+    stability = judge(responses[skip:], cell.window, stages, sharing)
     uncertainty = sum(hop.offset_uncertainty_ms for hop in hops)
     latency = statistics.median(latencies)
     return Measurement(
@@ -46,11 +49,14 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
         batch_latency_ms=tuple(latencies),
         batch_response_ms=tuple(responses[skip:]),
         warmup_response_ms=tuple(responses[:skip]),
-        stages=tuple(_stage(cell, number, report, skip) for number, report in enumerate(figures.stages)),
+        spread_percent=stability.spread_percent,
+        autocorrelation=stability.autocorrelation,
+        unstable=stability.unstable,
+        stages=stages,
         hops=hops,
         samples=_samples(cell, figures.stages, lines, back, discarded),
         warnings=(
-            *itertools.chain.from_iterable(report.warnings for report in figures.stages),
+            *(f"{device} shares its processor cores with other virtual devices" for device in sharing),
             *_clock_warnings(lines, hops, uncertainty, latency),
         ),
         measuring_s=(back[-1] - taken[0]) / 1e9,
@@ -60,15 +66,6 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
 def differences_ms(starts: Sequence[int], ends: Sequence[int]) -> list[float]:
     """Give the differences of two lists of nanoseconds, in milliseconds."""
     return [(end - start) / _NS_PER_MS for start, end in zip(starts, ends, strict=True)]
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Give a percentile, linear between the two nearest order statistics (Hyndman and Fan's type 7)."""
-    ordered = sorted(values)
-    place = share / 100 * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def throughput_ips(back: Sequence[int], last_response_ms: float, batch: int, window: int) -> float:

@@ -32,6 +32,8 @@ class Run(RunState):
             check_device(self.cell, self._stage, self._workplace.device)
             manifest = read_manifest(self._workplace.shards_dir, self.cell.manifest_id)
             self._plan = plan_stage(self.cell, self._stage, manifest)
+            if self._plan.below is not None:
+                self._workplace.neighbours.require(self.cell.transport)
             self.prepare()
         except CellError as exc:
             raise RunFailed(self.fail(Error(device=exc.device, reason=exc.reason))) from exc
@@ -92,10 +94,10 @@ class Run(RunState):
         if below is None:
             return
         neighbours = self._workplace.neighbours
-        channel = neighbours.take(below)
+        channel = neighbours.take(below, self.cell.transport)
         reused = channel is not None
         try:
-            channel = channel or neighbours.connect(below, self._deadline)
+            channel = channel or neighbours.connect(below, self.cell.transport, self._deadline)
         except TransportError as exc:
             raise RunFailed(self.fail(lost(below.device, exc))) from exc
         hop = Hop(
@@ -169,13 +171,8 @@ class Run(RunState):
             load_ms=self._loaded().load_ms,
             instants=self.pipeline.timeline.instants(),
             telemetry=self.pipeline.telemetry.figures(),
-            warnings=self._warnings(),
+            cores_shared=self._workplace.oversubscribed,
         )
-
-    def _warnings(self) -> tuple[str, ...]:
-        if self._workplace.oversubscribed:
-            return (f"{self._workplace.device} shares its processor cores with other virtual devices",)
-        return ()
 
     def clean_up(self) -> None:
         """Leave nothing of the run behind; a connection is kept only when the run went well."""
@@ -189,7 +186,7 @@ class Run(RunState):
             self._drop_hop(hop)
         elif hop is not None:
             hop.join(_JOIN_S)
-            self._workplace.neighbours.put_back(hop.target, hop.channel)
+            self._workplace.neighbours.put_back(hop.target, self.cell.transport, hop.channel)
         if pipeline is not None:
             pipeline.join_sender(_JOIN_S)
 

@@ -7,9 +7,10 @@ the real ones can be given, which is how the tests describe a machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from stage_runtime.telemetry.groups import own_groups, quota, read_line, read_lines
 
 # cgroup v1 writes "no limit" as the largest multiple of a page
 _UNLIMITED_BYTES = 2**62
@@ -28,10 +29,10 @@ def read_limits(proc: Path = Path("/proc")) -> Limits:
     """Read the control groups of this process; what cannot be read counts as no limit."""
     processors: list[float] = []
     memory: list[tuple[int, int]] = []
-    for folder in _own_groups(proc):
-        quota = _quota(folder)
-        if quota is not None:
-            processors.append(quota)
+    for folder, _ in own_groups(proc):
+        share = quota(folder)
+        if share is not None:
+            processors.append(share)
         limit = _memory(folder)
         if limit is not None:
             memory.append(limit)
@@ -55,68 +56,17 @@ def threads_allowed(limits: Limits, affinity: int | None = None) -> int:
     return max(1, cores)
 
 
-def _own_groups(proc: Path) -> Iterator[Path]:
-    """Yield the folders of this process's control groups, each with all its ancestors."""
-    mounts = list(_cgroup_mounts(proc))
-    for line in _lines(proc / "self" / "cgroup"):
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        names = set(controllers.split(",")) if controllers else None
-        for root, mount, mounted in mounts:
-            # version 2 has no controllers on either side
-            if (names is None) != (mounted is None) or not (names or {""}) & (mounted or {""}):
-                continue
-            try:
-                relative = PurePosixPath(path).relative_to(root)
-            except ValueError:
-                relative = PurePosixPath()
-            folder = mount / relative
-            yield folder
-            yield from (parent for parent in folder.parents if parent.is_relative_to(mount))
-
-
-def _cgroup_mounts(proc: Path) -> Iterator[tuple[str, Path, set[str] | None]]:
-    """Yield (root, mount point, controllers) of each hierarchy; controllers is None for version 2."""
-    for line in _lines(proc / "self" / "mountinfo"):
-        left, _, right = line.partition(" - ")
-        fields, kind = left.split(), right.split()
-        if len(fields) < 5 or len(kind) < 3:  # noqa: PLR2004  (the columns of mountinfo, see proc(5))
-            continue
-        if kind[0] == "cgroup2":
-            yield fields[3], Path(fields[4]), None
-        elif kind[0] == "cgroup":
-            yield fields[3], Path(fields[4]), set(kind[2].split(","))
-
-
-def _quota(folder: Path) -> float | None:
-    both = _first(folder / "cpu.max").split()
-    if len(both) == 2 and both[0] != "max":  # noqa: PLR2004  (quota and period)
-        return int(both[0]) / int(both[1])
-    quota = _first(folder / "cpu.cfs_quota_us")
-    period = _first(folder / "cpu.cfs_period_us")
-    if quota and period and int(quota) > 0:
-        return int(quota) / int(period)
-    return None
-
-
 def _memory(folder: Path) -> tuple[int, int] | None:
-    """Give the limit and what is used of it (without reclaimable file pages)."""
-    limit = _first(folder / "memory.max") or _first(folder / "memory.limit_in_bytes")
-    used = _first(folder / "memory.current") or _first(folder / "memory.usage_in_bytes")
+    """Give the limit and what is used of it, without file pages: the kernel takes those back when it needs them.
+
+    The active ones too, as MemAvailable counts them: a model's weights are mapped from their files.
+    """
+    limit = read_line(folder / "memory.max") or read_line(folder / "memory.limit_in_bytes")
+    used = read_line(folder / "memory.current") or read_line(folder / "memory.usage_in_bytes")
     if not limit or limit == "max" or not used or int(limit) >= _UNLIMITED_BYTES:
         return None
-    statistics = dict(line.split() for line in _lines(folder / "memory.stat"))
-    reclaimable = int(statistics.get("total_inactive_file", statistics.get("inactive_file", 0)))
+    statistics = dict(line.split() for line in read_lines(folder / "memory.stat"))
+    reclaimable = sum(
+        int(statistics.get(f"total_{name}", statistics.get(name, 0))) for name in ("inactive_file", "active_file")
+    )
     return int(limit), max(0, int(used) - reclaimable)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-
-
-def _first(path: Path) -> str:
-    lines = _lines(path)
-    return lines[0].strip() if lines else ""

@@ -32,11 +32,12 @@ class ProcessorMark:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryFigures:
-    """What this process holds, its share of the device's memory in percent, and what is left there."""
+    """What this process holds, its share of the device's memory and everybody's in percent, and what is left."""
 
     rss_mb: float
     percent: float
     available_mb: float
+    device_percent: float
 
 
 def memory_figures() -> MemoryFigures:
@@ -48,4 +49,9 @@ def memory_figures() -> MemoryFigures:
         total = min(total, limits.memory_bytes)
         available = min(available, max(0, limits.memory_bytes - limits.memory_used_bytes))
     held = psutil.Process().memory_info().rss
-    return MemoryFigures(rss_mb=held / _MIB, percent=100.0 * held / total, available_mb=available / _MIB)
+    return MemoryFigures(
+        rss_mb=held / _MIB,
+        percent=100.0 * held / total,
+        available_mb=available / _MIB,
+        device_percent=100.0 * max(0, total - available) / total,
+    )

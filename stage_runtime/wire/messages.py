@@ -62,14 +62,17 @@ class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one stage noted; the first stage makes figures of it."""
+    """What one stage noted; the first stage makes figures of it.
+
+    ``cores_shared`` says that other virtual devices run on its cores.
+    """
 
     accelerator: str
     threads: int
     load_ms: float
     instants: Instants
     telemetry: TelemetryFigures
-    warnings: tuple[str, ...] = ()
+    cores_shared: bool = False
 
 
 class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -136,6 +136,14 @@ def test_controllers_are_found_in_either_generation() -> None:
     assert {(str(each.mount), each.version) for each in new} == {("/sys/fs/cgroup", 2)}
 
 
+@pytest.mark.parametrize(("line", "apart"), [("cpu,cpuacct", False), ("cpuacct,cpu", False), ("cpuacct", True)])
+def test_accounting_is_taken_where_it_lies_apart(line: str, *, apart: bool) -> None:
+    mount = "/sys/fs/cgroup/acct" if apart else "/sys/fs/cgroup/cpu"
+    found = cgroups.find_hierarchies(f"cgroup {mount} cgroup rw,{line} 0 0\n{V1}", {"/sys/fs/cgroup/unified": ""})
+    assert [each.controller for each in found] == ["cpu", "cpuset", "memory", *["cpuacct"] * apart]
+    assert cgroups.settings(a_device(), a_testbed(), found[-1]) == {} or not apart
+
+
 def test_missing_controller_is_named_with_a_remedy() -> None:
     with pytest.raises(VirtualDeviceError, match=r"controller memory; .*cgroup_enable=memory"):
         cgroups.find_hierarchies(V2, {"/sys/fs/cgroup": "cpuset cpu io"})

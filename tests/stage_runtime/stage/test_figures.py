@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.stage_config import StageConfig
-from stage_runtime.stage.figures import measurement, percentile
+from stage_runtime.stage.figures import measurement
+from stage_runtime.stage.percentiles import percentile
 from stage_runtime.telemetry.figures import TelemetryFigures
 from stage_runtime.wire.messages import Figures, HopReport, Instants, PingTrain, StageReport
 from tests.stage_runtime.stage.chain import made_up_manifest

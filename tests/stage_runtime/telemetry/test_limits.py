@@ -26,7 +26,7 @@ def version_2(tmp_path: Path) -> Path:
     write(mount / "lab" / "cpu.max", "15000 10000\n")
     write(mount / "lab" / "pi1" / "memory.max", "4294967296\n")
     write(mount / "lab" / "pi1" / "memory.current", "1073741824\n")
-    write(mount / "lab" / "pi1" / "memory.stat", "anon 5\ninactive_file 73741824\n")
+    write(mount / "lab" / "pi1" / "memory.stat", "anon 5\ninactive_file 73741000\nactive_file 824\n")
     return tmp_path
 
 
@@ -46,7 +46,8 @@ def version_1(tmp_path: Path) -> Path:
     write(mount / "cpu" / "cpu.cfs_period_us", "100000\n")
     write(mount / "memory" / "sb" / "pi1" / "memory.limit_in_bytes", "1000000000\n")
     write(mount / "memory" / "sb" / "pi1" / "memory.usage_in_bytes", "400000000\n")
-    write(mount / "memory" / "sb" / "pi1" / "memory.stat", "total_inactive_file 100000000\n")
+    statistics = "inactive_file 1\ntotal_inactive_file 90000000\ntotal_active_file 10000000\n"
+    write(mount / "memory" / "sb" / "pi1" / "memory.stat", statistics)
     write(mount / "memory" / "memory.limit_in_bytes", "9223372036854771712\n")
     write(mount / "memory" / "memory.usage_in_bytes", "5\n")
     return tmp_path

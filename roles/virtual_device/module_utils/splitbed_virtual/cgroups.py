@@ -9,6 +9,8 @@ from .machine import MakeFolder, Step, Write, read
 from .spec import Device, Testbed, VirtualDeviceError, core_list, parse_cores
 
 CONTROLLERS = ("cpu", "cpuset", "memory")
+# Counts a device's processor time.  A controller of its own in v1 alone, and there often mounted with `cpu`.
+ACCOUNTING = "cpuacct"
 MEMORY_AND_SWAP = "memory.memsw.limit_in_bytes"
 # A kernel that does not account for swap lacks these files, and then has no swap to limit.
 OPTIONAL = (MEMORY_AND_SWAP, "memory.swap.max")
@@ -32,7 +34,7 @@ class Hierarchy:
 
 
 def find_hierarchies(mounts: str, unified_controllers: dict[str, str]) -> tuple[Hierarchy, ...]:
-    """Find the three controllers, from the text of ``/proc/mounts``.
+    """Find the three controllers, from the text of ``/proc/mounts``, and v1's accounting if it lies apart.
 
     ``unified_controllers`` maps each cgroup v2 mount point to its ``cgroup.controllers``.  A
     controller belongs to v1 or to v2, never to both.  Raises VirtualDeviceError naming one that
@@ -47,7 +49,7 @@ def find_hierarchies(mounts: str, unified_controllers: dict[str, str]) -> tuple[
             version, here = 1, options.split(",")
         else:
             continue
-        for controller in CONTROLLERS:
+        for controller in (*CONTROLLERS, ACCOUNTING):
             if controller in here:
                 found.setdefault(controller, Hierarchy(controller=controller, mount=Path(mount), version=version))
     missing = [controller for controller in CONTROLLERS if controller not in found]
@@ -57,7 +59,9 @@ def find_hierarchies(mounts: str, unified_controllers: dict[str, str]) -> tuple[
             "`cgroup_enable=cpuset cgroup_enable=memory cgroup_memory=1` to the kernel's command line"
         )
         raise VirtualDeviceError(message)
-    return tuple(found[controller] for controller in CONTROLLERS)
+    if ACCOUNTING in found and found[ACCOUNTING].mount == found["cpu"].mount:
+        del found[ACCOUNTING]
+    return tuple(found[controller] for controller in (*CONTROLLERS, ACCOUNTING) if controller in found)
 
 
 def hierarchies_here() -> tuple[Hierarchy, ...]:
@@ -81,6 +85,7 @@ def settings(device: Device, testbed: Testbed, hierarchy: Hierarchy) -> dict[str
         ("cpuset", 2): {"cpuset.cpus": core_list(device.cores)},
         ("memory", 1): {"memory.limit_in_bytes": limit, MEMORY_AND_SWAP: limit},
         ("memory", 2): {"memory.max": limit, "memory.swap.max": "0"},
+        (ACCOUNTING, 1): {},
     }
     return wanted[hierarchy.controller, hierarchy.version]
 

@@ -1,0 +1,105 @@
+"""Whether a run can be trusted: how its responses spread, and what disturbed its devices."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stage_runtime.formats.row import StageFigures
+from stage_runtime.stage.percentiles import percentile
+from stage_runtime.telemetry.throttling import BEFORE
+
+# Fewer batches than this have no spread to speak of.
+_LEAST_BATCHES = 4
+# Twice what quiet runs of half a core under its quota were seen to spread by.
+_MOST_SPREAD_PERCENT = 25.0
+# Noise without memory stays below this many standard errors (one over the root of the number of batches) ...
+_MOST_ERRORS = 3.0
+# ... and where the responses hardly differ at all it does not matter how they follow each other.
+_LEAST_DRIFT_PERCENT = 5.0
+_MOST_STOLEN_PERCENT = 5.0
+_MOST_SWAPPED_MB = 1.0
+_NEAR_THE_LIMIT = 0.9
+_MOST_BY_OTHERS = 0.1
+_THROTTLED_BY_QUOTA_PERCENT = 10.0
+_STEADY_GOVERNORS = {None, "performance"}
+
+
+class Stability(NamedTuple):
+    """Interquartile range over median in percent, lag-1 autocorrelation, and why not to trust the run."""
+
+    spread_percent: float | None
+    autocorrelation: float | None
+    unstable: tuple[str, ...]
+
+
+def judge(
+    responses: Sequence[float], window: int, stages: Sequence[StageFigures], sharing: Sequence[str] = ()
+) -> Stability:
+    """Judge a run by its measured responses and its stages; ``sharing`` are devices that share their cores.
+
+    A disturbance that slows a device down counts by itself.  Spread and autocorrelation count with one
+    batch in flight alone: in a window, responses share their queue and a link's bursts by construction.
+    """
+    spread, autocorrelation = _spread_percent(responses), _autocorrelation(responses)
+    reasons = [*itertools.chain.from_iterable(map(_disturbances, stages))]
+    if window == 1 and spread is not None:
+        drifts = autocorrelation is not None and autocorrelation > _MOST_ERRORS / math.sqrt(len(responses))
+        if drifts and spread > _LEAST_DRIFT_PERCENT:
+            reasons.append(f"responses drift (autocorrelation {autocorrelation:.2f})")
+        if spread > _MOST_SPREAD_PERCENT:
+            causes = [*itertools.chain.from_iterable(map(_likely_causes, stages))]
+            causes += [f"{device} shares its cores with other virtual devices" for device in sharing]
+            reasons.append(f"responses spread by {spread:.0f} % ({'; '.join(causes) or 'no cause seen'})")
+    return Stability(spread, autocorrelation, tuple(reasons))
+
+
+def _spread_percent(responses: Sequence[float]) -> float | None:
+    if len(responses) < _LEAST_BATCHES:
+        return None
+    return 100.0 * (percentile(responses, 75) - percentile(responses, 25)) / statistics.median(responses)
+
+
+def _autocorrelation(responses: Sequence[float]) -> float | None:
+    """Give the lag-1 autocorrelation (Box and Jenkins' estimate); None for too few or equal responses."""
+    if len(responses) < _LEAST_BATCHES:
+        return None
+    mean = statistics.fmean(responses)
+    away = [each - mean for each in responses]
+    whole = sum(each * each for each in away)
+    if whole <= 0:
+        return None
+    return sum(one * following for one, following in itertools.pairwise(away)) / whole
+
+
+def _disturbances(stage: StageFigures) -> list[str]:
+    """Name what slowed a device down, steadily or not."""
+    found = []
+    slowed = [what for what in stage.throttled if not what.endswith(BEFORE)]
+    if slowed:
+        found.append(f"{stage.device} slowed itself down: {', '.join(slowed)}")
+    if (stage.stolen_percent or 0.0) > _MOST_STOLEN_PERCENT:
+        found.append(f"{stage.device}: its hypervisor withheld {stage.stolen_percent:.0f} % of the processor time")
+    if (stage.swapped_mb or 0.0) > _MOST_SWAPPED_MB:
+        found.append(f"{stage.device} swapped {stage.swapped_mb:.0f} MiB")
+    limit = 100.0 * stage.threads
+    if stage.device_cpu_percent is not None and stage.device_cpu_percent > _NEAR_THE_LIMIT * limit:
+        others = stage.device_cpu_percent - stage.cpu_percent
+        if others > _MOST_BY_OTHERS * limit:
+            found.append(f"{stage.device} is oversubscribed: other processes took {others:.0f} % of a core")
+    return found
+
+
+def _likely_causes(stage: StageFigures) -> list[str]:
+    """Name what does not disturb a steady run, but may be why this one is not."""
+    causes = []
+    if stage.governor not in _STEADY_GOVERNORS:
+        causes.append(f"{stage.device} has the governor {stage.governor}")
+    if (stage.quota_throttled_percent or 0.0) > _THROTTLED_BY_QUOTA_PERCENT:
+        causes.append(
+            f"{stage.device} was throttled by its quota for {stage.quota_throttled_percent:.0f} % of the time"
+        )
+    return causes
