@@ -13,10 +13,13 @@ from analysis.conclusion import Conclusion, conclude
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
 from analysis.fronts import Front, find_fronts
+from analysis.halves import Halves, check_halves
 from analysis.journal import Journal
 from analysis.provenance import Provenance, read_provenance
 from analysis.studies import Study, find_studies
 from analysis.summary import summarise
+from analysis.transport_summary import Summary, summarise_transports
+from analysis.transports import Comparison, compare_transports
 
 # command line option -> column that it selects on
 FILTERS = ("model", "chain", "network", "transport", "batch")
@@ -24,7 +27,10 @@ FILTERS = ("model", "chain", "network", "transport", "batch")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Analysis:
-    """The runs and all that follows from them; conclusions go with fronts."""
+    """The runs and all that follows from them; conclusions go with fronts.
+
+    ``latency_halves`` and ``throughput_halves`` hold one half of the repeats against the other.
+    """
 
     campaigns: tuple[Campaign, ...]
     runs: pd.DataFrame
@@ -32,6 +38,10 @@ class Analysis:
     fronts: tuple[Front, ...]
     conclusions: tuple[Conclusion, ...]
     studies: tuple[Study, ...]
+    transports: tuple[Comparison, ...]
+    transport_summaries: tuple[Summary, ...]
+    latency_halves: Halves
+    throughput_halves: Halves
     cautions: tuple[str, ...]
     provenance: tuple[Provenance, ...]
 
@@ -48,16 +58,22 @@ def analyse(
     :class:`AnalysisError` when nothing is left, or no run of it ended ok.
     """
     runs = _select(runs_frame(journal), select or {})
-    fronts = find_fronts(summarise(runs), hypervolume_latency_ms)
+    points = summarise(runs)
+    fronts = find_fronts(points, hypervolume_latency_ms)
     if not fronts:
         raise AnalysisError(_nothing(runs, campaigns))
+    transports = compare_transports(runs)
     return Analysis(
         campaigns=tuple(campaigns),
         runs=runs,
         failed=failures(runs),
         fronts=tuple(fronts),
         conclusions=tuple(conclude(front) for front in fronts),
-        studies=tuple(find_studies(fronts, runs)),
+        studies=tuple(find_studies(fronts, runs, hypervolume_latency_ms)),
+        transports=tuple(transports),
+        transport_summaries=tuple(summarise_transports(transports)),
+        latency_halves=check_halves(point.latency for point in points),
+        throughput_halves=check_halves(point.throughput for point in points),
         cautions=tuple(find_cautions(runs, fronts)),
         provenance=tuple(item for campaign in campaigns for item in read_provenance(campaign)),
     )

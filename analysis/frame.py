@@ -8,6 +8,12 @@ import pandas as pd
 from analysis.journal import Journal
 from stage_runtime.formats.row import Row
 
+# null where there is no figure: NaN in the table
+_FIGURES = (
+    "latency_ms", "response_ms", "throughput_ips", "latency_uncertainty_ms", "latency_p95_ms", "latency_p99_ms",
+    "response_p95_ms", "response_p99_ms", "spread_percent", "autocorrelation",
+)  # fmt: skip
+
 
 def runs_frame(journal: Journal) -> pd.DataFrame:
     """Return one row per run, with the fields of ``Row`` as columns in their order.
@@ -23,7 +29,7 @@ def runs_frame(journal: Journal) -> pd.DataFrame:
     columns["line"] = [entry.line for entry in journal.entries]
     columns["superseded"] = [entry.superseded for entry in journal.entries]
     frame = pd.DataFrame(columns)
-    for name in ("latency_ms", "response_ms", "throughput_ips"):
+    for name in _FIGURES:
         frame[name] = frame[name].astype("float64")
     frame["cut"] = [tuple(cut) for cut in frame["cut"]]
     frame["devices"] = [tuple(devices) for devices in frame["devices"]]

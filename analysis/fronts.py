@@ -8,6 +8,13 @@ ideal (low latency, high throughput) side, both objectives scaled to 0..1 betwee
 "On characterizing the knee of the Pareto curve"; Branke et al. 2004).  A front of one point has its
 knee there; a front that nowhere bulges beyond the line, as one of two points, has none.
 
+The **probability** of being on the front is the share of replicates in which a point is on it, all points drawn
+anew and independently of each other, from the distributions that their intervals come from
+(:func:`analysis.intervals.draw_replicates`).  Drift that points of one repeat share would cancel between them,
+so the probabilities are rather too near the middle than too sure.  A point that the medians dominate
+stands **within noise** of the front when that probability is at least 5 %: with 95 % confidence one cannot say
+that some other point beats it.
+
 The **hypervolume** (ms x images/s) is the area that the front dominates, up to a reference point of
 zero throughput and, unless told otherwise, the greatest latency of the condition's points.
 """
@@ -23,10 +30,13 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
-from analysis.summary import Condition, Estimate, Floats, Point
+from analysis.intervals import Floats
+from analysis.summary import Condition, Estimate, Point
 
 MAXIMISE = [False, True]
 SURE = 0.95
+# a dominated point that is on the front with at least this probability is dominated within noise only
+NOISE = 0.05
 # How far the speed of a quiet machine drifted over minutes: what a single run cannot tell from a gain.
 DRIFT = 1.25
 
@@ -39,7 +49,7 @@ class Comparison:
     """The best split against the best reference in one objective.
 
     ``factor`` is how many times better the split is (above 1: better), ``probability`` the share of
-    bootstrap replicates in which it is.
+    replicates in which it is.
     """
 
     objective: Objective
@@ -75,9 +85,8 @@ class Comparison:
 class Front:
     """One condition's points and which of them are on the front.
 
-    ``on_front`` and ``probability`` (the share of bootstrap replicates in which a point is on the
-    front; NaN where a point was run only once) go with ``points``; ``front_points`` run from least
-    latency to most throughput.
+    ``on_front`` and ``probability`` (of being on the front; NaN where a point was run only once) go with
+    ``points``, as does ``within_noise``; ``front_points`` run from least latency to most throughput.
     ``latency_gain`` and ``throughput_gain`` are None without a reference or without a split.
     """
 
@@ -97,6 +106,19 @@ class Front:
         """The points on the front, by latency."""
         chosen = [point for point, on in zip(self.points, self.on_front, strict=True) if on]
         return tuple(sorted(chosen, key=lambda point: (point.latency.value, point.throughput.value)))
+
+    @property
+    def within_noise(self) -> tuple[bool, ...]:
+        """Which points are dominated, but not beyond noise; none where the probability is not known."""
+        return tuple(
+            not on and probability >= NOISE for on, probability in zip(self.on_front, self.probability, strict=True)
+        )
+
+    @property
+    def near_points(self) -> tuple[Point, ...]:
+        """The points that are dominated within noise only, by latency."""
+        chosen = [point for point, near in zip(self.points, self.within_noise, strict=True) if near]
+        return tuple(sorted(chosen, key=lambda point: point.latency.value))
 
     @property
     def references(self) -> tuple[Point, ...]:
@@ -170,7 +192,7 @@ def _values(points: Sequence[Point]) -> Floats:
 
 
 def _front_probability(points: Sequence[Point]) -> list[float]:
-    """Return for each point the share of bootstrap replicates in which it is on the front.
+    """Return for each point the share of replicates in which it is on the front.
 
     NaN throughout unless every point was repeated: replicates of single runs know nothing of drift.
     """

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.attainment import Attainment, attain
 from analysis.breakdown import Breakdown, break_down
 from analysis.fronts import Front
+from analysis.moves import Moves, follow
+from analysis.networks import carry_times
+from analysis.recommend import Robust, find_robust
 from analysis.summary import Condition, Point, split_rank
 
 MOST_SPLITS = 48
@@ -21,6 +25,8 @@ class Study:
 
     ``splits`` are those drawn, references first; where there are more than
     :data:`MOST_SPLITS`, the ones that do best under some network stay and ``left_out`` counts the rest.
+    ``attainments`` go with the fronts that were repeated often enough, ``moves`` is None and ``robust`` empty
+    for a single network.
     """
 
     condition: Condition
@@ -28,6 +34,9 @@ class Study:
     breakdowns: tuple[Breakdown, ...]
     splits: tuple[str, ...]
     left_out: int
+    attainments: tuple[Attainment, ...]
+    moves: Moves | None
+    robust: tuple[Robust, ...]
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -45,15 +54,22 @@ class Study:
         return re.sub(r"[^a-z0-9]+", "-", self.condition.study_label().lower()).strip("-")
 
 
-def find_studies(fronts: Sequence[Front], runs: pd.DataFrame) -> list[Study]:
-    """Group fronts into studies, in their order."""
+def find_studies(fronts: Sequence[Front], runs: pd.DataFrame, limit: float | None = None) -> list[Study]:
+    """Group fronts into studies, in their order; ``limit`` is the latency up to which hypervolumes count."""
     groups: dict[Condition, list[Front]] = {}
     for front in fronts:
         groups.setdefault(front.condition.study(), []).append(front)
-    return [_study(condition, group, runs) for condition, group in groups.items()]
+    carry = carry_times(runs)
+    return [_study(condition, group, runs, carry, limit) for condition, group in groups.items()]
 
 
-def _study(condition: Condition, fronts: list[Front], runs: pd.DataFrame) -> Study:
+def _study(
+    condition: Condition,
+    fronts: list[Front],
+    runs: pd.DataFrame,
+    carry: Mapping[tuple[str, str], float],
+    limit: float | None,
+) -> Study:
     points = [point for front in fronts for point in front.points]
     ordered = dict.fromkeys(point.split for point in sorted(points, key=split_rank))
     chosen = _choose(fronts)
@@ -64,6 +80,9 @@ def _study(condition: Condition, fronts: list[Front], runs: pd.DataFrame) -> Stu
         breakdowns=tuple(break_down(runs, shown)),
         splits=tuple(split for split in ordered if split in chosen),
         left_out=len(ordered) - len(chosen),
+        attainments=tuple(found for front in fronts if (found := attain(front)) is not None),
+        moves=follow(condition, fronts, carry, limit) if len(fronts) > 1 else None,
+        robust=find_robust(fronts),
     )
 
 

@@ -1,4 +1,4 @@
-"""From runs to points: medians over repeats, with bootstrap intervals.
+"""From runs to points: medians over repeats, with their intervals.
 
 Definitions
 -----------
@@ -8,31 +8,26 @@ Definitions
   of the median over a run's measured batches.
 * Its **throughput** comes from the window above 1 with the greatest median ``throughput_ips`` over
   repeats; where nothing was run with a window above 1, from the window 1 runs.
-* The **interval** is a percentile bootstrap in two steps: repeats are drawn with replacement, and
-  within each drawn repeat its batches.  Repeats are the independent unit, because speed drifts over
-  minutes and batches of one run share that drift.  With a single repeat only its batches are drawn
-  (``basis`` "batches"): that interval knows nothing of drift and is too narrow.  A single figure (one
-  run's throughput) has no interval.
+* **Intervals** and replicates are those of :mod:`analysis.intervals`, where repeats are the independent unit.
+* Its **tail** is that of all measured batches of all its window 1 runs: drift between runs is in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import zlib
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from analysis.intervals import Basis, Floats, draw_replicates, interval
 
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 REFERENCE_PREFIX = "only:"
-
-Basis = Literal["repeats", "batches", "none"]
 
 
 class Condition(NamedTuple):
@@ -63,9 +58,30 @@ class Condition(NamedTuple):
         return self._replace(network="")
 
 
+class RunKey(NamedTuple):
+    """Which run among the repeats of a cell; ``place`` tells runs apart that share campaign and repeat."""
+
+    campaign: str
+    repeat: int
+    place: int = 0
+
+
+class Tail(NamedTuple):
+    """The slow end of a distribution in ms, and how many batches tell of it."""
+
+    p95: float = np.nan
+    p99: float = np.nan
+    batches: int = 0
+
+
+_NO_TAIL = Tail()
+
+
 class _Run(NamedTuple):
     """What of a run a point is made of."""
 
+    campaign: str
+    repeat: int
     split: str
     cut: tuple[int, ...]
     devices: tuple[str, ...]
@@ -74,13 +90,18 @@ class _Run(NamedTuple):
     response_ms: float
     throughput_ips: float
     batch_latency_ms: Sequence[float]
+    batch_response_ms: Sequence[float]
+    latency_uncertainty_ms: float
+    unstable: Sequence[str]
+    stages: Sequence[Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Estimate:
-    """A median, its interval, and the bootstrap replicates that both come from.
+    """A median with its interval, and replicates that agree with it.
 
-    ``low`` and ``high`` are NaN when ``basis`` is "none".  ``runs`` counts repeats.
+    ``low`` and ``high`` are NaN when ``basis`` is "none".  ``runs`` counts repeats; ``medians`` holds
+    each one's median.
     """
 
     value: float
@@ -89,11 +110,17 @@ class Estimate:
     runs: int
     basis: Basis
     replicates: Floats = dataclasses.field(repr=False)
+    medians: Mapping[RunKey, float] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """One split under one condition; latency in ms (less is better), throughput in images/s."""
+    """One split under one condition; latency in ms (less is better), throughput in images/s.
+
+    ``latency_uncertainty_ms`` is the median over runs of what the clock offsets leave open.  ``unstable``
+    counts the runs behind the point that gave a reason not to be trusted, by reason, ``unstable_runs`` those
+    with any.  ``blocks`` and ``compute_ms`` (medians, window 1) go with ``devices``.
+    """
 
     condition: Condition
     split: str
@@ -103,6 +130,13 @@ class Point:
     throughput: Estimate
     response_ms: float
     throughput_window: int
+    latency_tail: Tail = _NO_TAIL
+    response_tail: Tail = _NO_TAIL
+    latency_uncertainty_ms: float = np.nan
+    unstable: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unstable_runs: int = 0
+    blocks: tuple[int, ...] = ()
+    compute_ms: tuple[float, ...] = ()
 
     @property
     def is_reference(self) -> bool:
@@ -110,45 +144,22 @@ class Point:
         return self.split.startswith(REFERENCE_PREFIX)
 
 
-def bootstrap_medians(runs: Sequence[Sequence[float]], rng: np.random.Generator, resamples: int) -> Floats:
-    """Draw ``resamples`` replicates of the median over runs of the median within a run.
-
-    ``runs`` holds one sequence of batches per repeat; their lengths may differ.  The two steps are
-    those of the hierarchical bootstrap (Davison and Hinkley 1997, section 3.8, strategy with
-    replacement at both levels).
-    """
-    lengths = np.array([len(run) for run in runs])
-    table = np.full((len(runs), int(lengths.max())), np.nan)
-    for row, run in zip(table, runs, strict=True):
-        row[: len(run)] = run
-    drawn_run = rng.integers(len(runs), size=(resamples, len(runs)))
-    length = lengths[drawn_run][..., np.newaxis]
-    drawn_batch = (rng.random((*drawn_run.shape, table.shape[1])) * length).astype(np.intp)
-    values = table[drawn_run[..., np.newaxis], drawn_batch]
-    # a shorter run is resampled to its own length; sorting puts the NaN behind the rest
-    values[np.arange(table.shape[1]) >= length] = np.nan
-    values.sort(axis=-1)
-    middle = np.concatenate([(length - 1) // 2, length // 2], axis=-1)
-    within: Floats = np.take_along_axis(values, middle, axis=-1).mean(axis=-1)
-    return np.asarray(np.median(within, axis=1), dtype=np.float64)
-
-
-def estimate(runs: Sequence[Sequence[float]], *, key: str, resamples: int = RESAMPLES) -> Estimate:
+def estimate(runs: Mapping[RunKey, Sequence[float]], *, key: str, resamples: int = RESAMPLES) -> Estimate:
     """Return the median of ``runs`` (one sequence of batches per repeat) with its interval.
 
-    ``key`` seeds the bootstrap, so that a point's interval does not depend on what else is analysed.
+    ``key`` seeds the replicates, so that a point's do not depend on what else is analysed.
     """
-    value = float(np.median([np.median(run) for run in runs]))
-    many = len(runs) > 1
-    basis: Basis = "repeats" if many else "batches" if len(runs[0]) > 1 else "none"
-    if basis == "none":
-        constant = np.full(resamples, value)
-        return Estimate(value=value, low=np.nan, high=np.nan, runs=1, basis=basis, replicates=constant)
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    replicates = bootstrap_medians(runs, rng, resamples)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail])
-    return Estimate(value=value, low=float(low), high=float(high), runs=len(runs), basis=basis, replicates=replicates)
+    batches = list(runs.values())
+    found = interval(batches)
+    return Estimate(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        runs=len(batches),
+        basis=found.basis,
+        replicates=draw_replicates(batches, np.random.default_rng(zlib.crc32(key.encode())), resamples),
+        medians={name: statistics.median(run) for name, run in runs.items()},
+    )
 
 
 def summarise(runs: pd.DataFrame) -> list[Point]:
@@ -190,18 +201,67 @@ def split_rank(point: Point) -> tuple[int | tuple[int, ...], ...]:
 
 def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:
     single = [run for run in runs if run.window == 1]
-    rates: dict[int, list[float]] = {}
+    rates: dict[int, list[_Run]] = {}
     for run in runs:
-        rates.setdefault(run.window, []).append(run.throughput_ips)
-    window = max((wide for wide in rates if wide > 1), key=lambda wide: np.median(rates[wide]), default=1)
+        rates.setdefault(run.window, []).append(run)
+    window = max(
+        (wide for wide in rates if wide > 1),
+        key=lambda wide: statistics.median(run.throughput_ips for run in rates[wide]),
+        default=1,
+    )
+    used = single if window == 1 else [*single, *rates[window]]
     name = f"{condition}/{split}"
+    blocks, compute_ms = _shares(single)
+    latency = {key: list(run.batch_latency_ms) or [run.latency_ms] for key, run in _keyed(single).items()}
+    throughput = {key: [run.throughput_ips] for key, run in _keyed(rates[window]).items()}
     return Point(
         condition=condition,
         split=split,
         cut=tuple(runs[0].cut),
         devices=tuple(runs[0].devices),
-        latency=estimate([list(run.batch_latency_ms) or [run.latency_ms] for run in single], key=f"{name}/latency"),
-        throughput=estimate([[rate] for rate in rates[window]], key=f"{name}/throughput"),
-        response_ms=float(np.median([run.response_ms for run in single])),
+        latency=estimate(latency, key=f"{name}/latency"),
+        throughput=estimate(throughput, key=f"{name}/throughput"),
+        response_ms=statistics.median(run.response_ms for run in single),
         throughput_window=window,
+        latency_tail=_tail([value for run in single for value in run.batch_latency_ms]),
+        response_tail=_tail([value for run in single for value in run.batch_response_ms]),
+        latency_uncertainty_ms=float(np.median([run.latency_uncertainty_ms for run in single])),
+        unstable=Counter(reason for run in used for reason in dict.fromkeys(run.unstable)),
+        unstable_runs=sum(bool(run.unstable) for run in used),
+        blocks=blocks,
+        compute_ms=compute_ms,
     )
+
+
+def _keyed(runs: Sequence[_Run]) -> dict[RunKey, _Run]:
+    """Name runs by campaign and repeat; cells merged into one point may have the same ones."""
+    found: dict[RunKey, _Run] = {}
+    for run in runs:
+        key = RunKey(run.campaign, run.repeat)
+        while key in found:
+            key = key._replace(place=key.place + 1)
+        found[key] = run
+    return found
+
+
+def _tail(batches: Sequence[float]) -> Tail:
+    if not batches:
+        return Tail()
+    p95, p99 = np.percentile(batches, [95, 99])
+    return Tail(float(p95), float(p99), len(batches))
+
+
+def _shares(runs: Sequence[_Run]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Return blocks and median compute time of each device of the chain, from runs that carry stages."""
+    carrying = [run for run in runs if run.stages]
+    if not carrying:
+        return (), ()
+    devices = carrying[0].devices
+    blocks = dict.fromkeys(devices, 0)
+    blocks |= {stage["device"]: stage["last"] - stage["first"] for stage in carrying[0].stages}
+    times: dict[str, list[float]] = {device: [] for device in devices}
+    for run in carrying:
+        for stage in run.stages:
+            times[stage["device"]].append(stage["compute_ms"])
+    compute = (statistics.median(times[device]) if blocks[device] else 0.0 for device in devices)
+    return tuple(blocks[device] for device in devices), tuple(compute)

@@ -15,9 +15,10 @@ from matplotlib.patches import Rectangle
 
 from analysis.figures import style
 from analysis.fronts import Objective, best
+from analysis.intervals import Floats
 from analysis.numbers import number
 from analysis.studies import Study
-from analysis.summary import Floats, Point
+from analysis.summary import Point
 
 _ROW_IN = 0.21
 _COLUMN_IN = 0.95

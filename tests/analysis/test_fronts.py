@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from analysis.conclusion import conclude
 from analysis.fronts import Front, find_fronts, find_knee, hypervolume, non_dominated
-from analysis.summary import Basis, Condition, Estimate, Point
+from analysis.intervals import Basis
+from analysis.summary import Condition, Estimate, Point
 
 CONDITION = Condition("mobilenet_v2", "paper", "pi_to_pi", "lan", "tcp", "eager", "none", 8)
 # few distinct values, so that ties and equal points come up all the time

@@ -38,6 +38,12 @@ def test_a_figure_that_may_be_negative_gets_t_as_it_is() -> None:
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
 
 
+def test_a_difference_gets_t_as_it_is_even_where_all_are_positive() -> None:
+    values = [1.0, 2.0, 4.0]
+    found = interval([[value] for value in values], factor=False)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
+
+
 def test_intervals_scale_with_the_unit() -> None:
     runs = [[1.0, 1.1], [1.3, 1.2], [0.9, 1.0]]
     one, thousand = interval(runs), interval([[value * 1000 for value in run] for run in runs])

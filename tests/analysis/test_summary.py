@@ -8,74 +8,88 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.summary import bootstrap_medians, estimate, splits_without_latency, summarise
+from analysis.intervals import interval
+from analysis.summary import RunKey, estimate, splits_without_latency, summarise
 from stage_runtime.formats.row import Row
-from tests.analysis.synthetic import Plan, make_row, make_rows, write_campaign
+from tests.analysis.synthetic import COMPUTE_MS, Plan, make_row, make_rows, write_campaign
 
 
 def frame(tmp_path: Path, rows: list[Row]) -> pd.DataFrame:
     return analysis.load(write_campaign(tmp_path / "c", rows))
 
 
-def test_the_value_is_the_median_of_the_runs_medians() -> None:
-    result = estimate([[1, 2, 30], [4, 5, 6], [7, 8, 9]], key="x")
-    assert result.value == 5
-    assert result.low <= 5 <= result.high
-    assert (result.runs, result.basis) == (3, "repeats")
+def keyed(runs: list[list[float]]) -> dict[RunKey, list[float]]:
+    return {RunKey("made-up", repeat): run for repeat, run in enumerate(runs)}
 
 
-def test_one_run_has_an_interval_from_its_batches_and_says_so() -> None:
-    result = estimate([[10.0, 11.0, 12.0, 13.0, 14.0]], key="x")
-    assert result.basis == "batches"
-    assert 10 <= result.low < result.value < result.high <= 14
+def test_an_estimate_is_the_interval_with_replicates_that_agree_and_each_runs_median() -> None:
+    runs = keyed([[1, 2, 30], [4, 5, 6], [7, 8, 9]])
+    result = estimate(runs, key="x", resamples=20_000)
+    found = interval(list(runs.values()))
+    assert (result.value, result.low, result.high, result.basis) == (5, found.low, found.high, "repeats")
+    assert result.runs == 3
+    assert list(result.medians.values()) == [2, 5, 8]
+    assert np.quantile(result.replicates, [0.025, 0.975]) == pytest.approx([result.low, result.high], rel=0.2)
 
 
-def test_a_single_figure_has_no_interval() -> None:
-    result = estimate([[42.0]], key="x")
+def test_a_single_figure_has_no_interval_and_equal_replicates() -> None:
+    result = estimate(keyed([[42.0]]), key="x")
     assert result.basis == "none"
     assert np.isnan(result.low)
-    assert np.isnan(result.high)
     assert set(result.replicates) == {42.0}
 
 
 def test_an_estimate_is_the_same_each_time_and_depends_on_its_key() -> None:
-    runs = np.random.default_rng(0).normal(100, 10, (4, 8)).tolist()
+    runs = keyed(np.random.default_rng(0).normal(100, 10, (4, 8)).tolist())
     assert (estimate(runs, key="a").replicates == estimate(runs, key="a").replicates).all()
     assert (estimate(runs, key="a").replicates != estimate(runs, key="b").replicates).any()
 
 
-def test_replicates_have_the_distribution_of_a_plain_loop() -> None:
-    runs = [[1.0, 2.0, 3.0, 9.0], [4.0, 5.0], [6.0, 7.0, 8.0]]
-    fast = bootstrap_medians(runs, np.random.default_rng(1), 20_000)
-    rng = np.random.default_rng(2)
-    slow = [
-        np.median([np.median(rng.choice(runs[k], len(runs[k]))) for k in rng.integers(3, size=3)])
-        for _ in range(20_000)
+def test_the_tail_is_that_of_all_batches_of_all_runs(tmp_path: Path) -> None:
+    rows = [make_row(Plan(batches=16), "lan", "P3", 1, repeat) for repeat in range(4)]
+    (point,) = summarise(frame(tmp_path, rows))
+    batches = sorted(value for row in rows for value in row.batch_latency_ms)
+    assert point.latency_tail.batches == 64
+    assert batches[-5] < point.latency_tail.p95 < batches[-3]
+    assert batches[-2] < point.latency_tail.p99 < batches[-1]
+    assert point.response_tail.p99 > point.response_tail.p95 > point.response_ms
+
+
+def test_a_point_knows_its_unstable_runs_uncertainty_and_each_devices_share(tmp_path: Path) -> None:
+    rows = [
+        msgspec.structs.replace(
+            make_row(Plan(), "lan", "P3", 1, repeat),
+            unstable=("throttled on pi1", "swapping on pi2") if repeat else (),
+            latency_uncertainty_ms=0.1 * (repeat + 1),
+        )
+        for repeat in range(3)
     ]
-    shares = [0.05, 0.25, 0.5, 0.75, 0.95]
-    assert np.quantile(fast, shares) == pytest.approx(np.quantile(slow, shares), abs=0.26)
-    assert fast.mean() == pytest.approx(np.mean(slow), abs=0.06)
+    (point,) = summarise(frame(tmp_path, rows))
+    assert point.unstable == {"throttled on pi1": 2, "swapping on pi2": 2}
+    assert point.unstable_runs == 2
+    assert point.latency_uncertainty_ms == pytest.approx(0.2)
+    assert point.blocks == (3, 16)
+    front, tail = point.compute_ms
+    assert front / tail == pytest.approx(sum(COMPUTE_MS[:3]) / sum(COMPUTE_MS[3:]))
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_claim() -> None:
-    rng = np.random.default_rng(3)
-    covered = 0
-    trials = 200
-    for trial in range(trials):
-        drift = rng.normal(0, 5, (12, 1))
-        result = estimate((100 + drift + rng.normal(0, 2, (12, 8))).tolist(), key=str(trial), resamples=400)
-        covered += result.low <= 100 <= result.high
-    assert 0.90 <= covered / trials <= 0.995
+def test_a_device_that_only_passes_the_input_on_computes_nothing(tmp_path: Path) -> None:
+    (point,) = summarise(frame(tmp_path, [make_row(Plan(), "lan", "only:pi2", 1, 0)]))
+    assert point.blocks == (0, 19)
+    assert point.compute_ms[0] == 0
 
 
-def test_batches_alone_do_not_cover_drift() -> None:
-    """Why repeats are drawn first: pooling batches would claim far too much."""
-    rng = np.random.default_rng(4)
-    drift = rng.normal(0, 5, (12, 1))
-    runs = (100 + drift + rng.normal(0, 0.5, (12, 8))).tolist()
-    by_repeats = estimate(runs, key="x")
-    pooled = estimate([[value for run in runs for value in run]], key="x")
-    assert by_repeats.high - by_repeats.low > 1.5 * (pooled.high - pooled.low)
+def test_repeats_of_two_campaigns_do_not_hide_each_other(tmp_path: Path) -> None:
+    row = make_row(Plan(), "lan", "P3", 1, 0)
+    other = [
+        msgspec.structs.replace(row, campaign="b", cell_id="b's"),
+        msgspec.structs.replace(row, cell_id="more batches"),
+    ]
+    (point,) = summarise(frame(tmp_path, [row, *other]))
+    assert point.latency.runs == 3
+    assert set(point.latency.medians) == {
+        RunKey("made-up", 0), RunKey("b", 0), RunKey("made-up", 0, 1),
+    }  # fmt: skip
 
 
 def test_latency_is_that_of_window_1_and_throughput_of_the_best_wider_window(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""TCP and RPC side by side: the same split, on the same devices and network, in the same blocks of runs.
+
+**Ratios** are RPC's figure over TCP's.  Runs of the same campaign and repeat lay in the same block, minutes
+apart at most, so the ratio is taken pair by pair and gets the interval of repeated figures; drift that
+a block's runs share is not in it.  With fewer than two pairs the interval comes from both transports'
+replicates.
+
+The **overhead** of a run with one batch in flight is what its latency holds beyond computing and the wire:
+latency - the stages' compute - over all hops (the link's delay + bytes / (measured rate x 0.955), the
+share that headers leave).  Framing, copies, hand-over between threads, and the transport itself are left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import statistics
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.intervals import CONFIDENCE, Interval, draw_replicates, interval
+from analysis.networks import wire_ms
+from analysis.summary import RESAMPLES, Condition, RunKey
+
+BASE, OTHER = "tcp", "rpc"
+
+
+class _Run(NamedTuple):
+    """What of a run is compared; ``overhead_ms`` is None above window 1 or without stages."""
+
+    latency_ms: float
+    throughput_ips: float
+    compute_ms: float
+    overhead_ms: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Side:
+    """One transport's medians over repeats; the overhead is None where it cannot be told."""
+
+    runs: int
+    latency_ms: float
+    throughput_ips: float
+    compute_ms: float
+    overhead: Interval | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitPair:
+    """One split with one window under both transports.
+
+    ``pairs`` counts repeats run under both.  ``latency_ratio`` and the overheads are None above window 1, where
+    batches queue.  ``crosses`` is false for a split that uses no link: its ratios should be 1.
+    """
+
+    condition: Condition
+    split: str
+    window: int
+    crosses: bool
+    pairs: int
+    base: Side
+    other: Side
+    latency_ratio: Interval | None
+    throughput_ratio: Interval
+    overhead_difference: Interval | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The splits of one (model, chain, engine, codec, batch) under both transports, over its networks."""
+
+    condition: Condition
+    splits: tuple[SplitPair, ...]
+
+    @property
+    def title(self) -> str:
+        """A title for figures."""
+        return f"{self.condition._replace(transport=f'{OTHER} against {BASE}').study_label()}"
+
+    @property
+    def slug(self) -> str:
+        """A file name without its extension."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+def compare_transports(runs: pd.DataFrame) -> list[Comparison]:
+    """Return a comparison for each study that was run over both transports, in the order run."""
+    cells = _collect(runs)
+    studies: dict[Condition, list[SplitPair]] = {}
+    for (condition, split, window, crosses), by_transport in cells.items():
+        if set(by_transport) >= {BASE, OTHER}:
+            pair = _pair(condition, split, window, by_transport[BASE], by_transport[OTHER], crosses=crosses)
+            studies.setdefault(condition.study(), []).append(pair)
+    return [Comparison(condition=condition, splits=tuple(pairs)) for condition, pairs in studies.items()]
+
+
+_Cell = tuple[Condition, str, int, bool]
+
+
+def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
+    """Return runs by condition (its transport left empty), split and window, then transport, then repeat."""
+    good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
+    both = good[good["transport"].isin([BASE, OTHER])]
+    names = [*Condition._fields, "split", "window", "campaign", "repeat", "latency_ms", "throughput_ips"]
+    cells: dict[_Cell, dict[str, dict[RunKey, _Run]]] = {}
+    for *values, stages, hops, link in both[[*names, "stages", "hops", "link"]].itertuples(index=False, name=None):
+        condition = Condition._make(values[: len(Condition._fields)])
+        split, window, campaign, repeat, latency, rate = values[len(Condition._fields) :]
+        cell = (condition._replace(transport=""), split, window, bool(hops))
+        own = cells.setdefault(cell, {}).setdefault(condition.transport, {})
+        key = RunKey(campaign, repeat)
+        while key in own:
+            key = key._replace(place=key.place + 1)
+        compute = sum(stage["compute_ms"] for stage in stages)
+        beyond = latency - compute - _wire_ms(hops, link) if stages and window == 1 else None
+        own[key] = _Run(latency, rate, compute, beyond)
+    return cells
+
+
+def _wire_ms(hops: Sequence[Mapping[str, Any]], link: Sequence[Mapping[str, Any]]) -> float:
+    sides = {(side["source"], side["target"]): side for side in link}
+    total = 0.0
+    for hop in hops:
+        side = sides.get((hop["source"], hop["target"]))
+        if side is not None:
+            total += (side["in_force"].get("delay_ms") or 0.0) + wire_ms(hop["bytes"], side["bulk_mbit"])
+    return total
+
+
+def _pair(
+    condition: Condition, split: str, window: int, base: dict[RunKey, _Run], other: dict[RunKey, _Run], *, crosses: bool
+) -> SplitPair:
+    shared = [key for key in base if key in other]
+    name = f"{condition}/{split}/{window}"
+    return SplitPair(
+        condition=condition,
+        split=split,
+        window=window,
+        crosses=crosses,
+        pairs=len(shared),
+        base=_side(base),
+        other=_side(other),
+        latency_ratio=_ratio(base, other, "latency_ms", name) if window == 1 else None,
+        throughput_ratio=_ratio(base, other, "throughput_ips", name),
+        overhead_difference=_difference([(base[key], other[key]) for key in shared]),
+    )
+
+
+def _side(runs: Mapping[RunKey, _Run]) -> Side:
+    overheads = [run.overhead_ms for run in runs.values() if run.overhead_ms is not None]
+    return Side(
+        runs=len(runs),
+        latency_ms=statistics.median(run.latency_ms for run in runs.values()),
+        throughput_ips=statistics.median(run.throughput_ips for run in runs.values()),
+        compute_ms=statistics.median(run.compute_ms for run in runs.values()),
+        overhead=interval([[value] for value in overheads], factor=False) if overheads else None,
+    )
+
+
+def _ratio(base: Mapping[RunKey, _Run], other: Mapping[RunKey, _Run], figure: str, name: str) -> Interval:
+    mine = {key: getattr(run, figure) for key, run in base.items()}
+    theirs = {key: getattr(run, figure) for key, run in other.items()}
+    shared = [theirs[key] / mine[key] for key in mine if key in theirs]
+    if len(shared) > 1:
+        return interval([[ratio] for ratio in shared])
+    value = statistics.median(theirs.values()) / statistics.median(mine.values())
+    if min(len(mine), len(theirs)) < 2:  # noqa: PLR2004 - a single run tells nothing of drift
+        return Interval(value=value, low=math.nan, high=math.nan, basis="none")
+    rng = np.random.default_rng(zlib.crc32(f"{name}/{figure}".encode()))
+    drawn = [draw_replicates([[x] for x in side.values()], rng, RESAMPLES) for side in (theirs, mine)]
+    low, high = np.quantile(drawn[0] / drawn[1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(value=value, low=min(float(low), value), high=max(float(high), value), basis="repeats")
+
+
+def _difference(pairs: Sequence[tuple[_Run, _Run]]) -> Interval | None:
+    found = [
+        [other.overhead_ms - base.overhead_ms]
+        for base, other in pairs
+        if base.overhead_ms is not None and other.overhead_ms is not None
+    ]
+    return interval(found, factor=False) if found else None
