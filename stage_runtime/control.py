@@ -2,12 +2,13 @@
 
 ::
 
-    python -I -S control.py --socket PATH ping|status|stop
+    python -I -S control.py --socket PATH ping|status|world|stop
     python -I -S control.py --socket PATH [--save-output FILE] run BASE64_OF_CELL_JSON
     python -I -S control.py --socket PATH profile BASE64_OF_REQUEST_JSON
 
 ``run`` prints a Measurement (see stage_runtime/formats/row.py), whatever happens, and ``profile`` a ProfileAnswer
-(stage_runtime/formats/profile.py); ``stop`` returns when the stage has ended.
+(stage_runtime/formats/profile.py); ``world`` prints the status once the RPC world is up or has failed, ``stop``
+returns when the stage has ended.
 The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
 
 It is started once per cell over SSH, so it uses the standard library alone and starts in milliseconds.
@@ -25,6 +26,8 @@ _MEASURING = {"run": "cell", "profile": "request"}
 # Beyond the cell's own time limit, which the stage keeps: it reports who was too slow.
 _GRACE_S = 30.0
 _SHORT_S = 10.0
+# The stage keeps the limit that it was given for this.
+_WORLD_S = 900.0
 
 
 def main() -> int:
@@ -32,14 +35,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="control.py", description="Talk to this device's resident stage.")
     parser.add_argument("--socket", required=True, help="the stage's control socket")
     parser.add_argument("--save-output", help="run: also write the model's output there (safetensors)")
-    parser.add_argument("operation", choices=("ping", "status", "stop", *_MEASURING))
+    parser.add_argument("operation", choices=("ping", "status", "world", "stop", *_MEASURING))
     parser.add_argument("asked", nargs="?", help="run, profile: the cell's or request's JSON in base64")
     options = parser.parse_args()
     measuring = options.operation in _MEASURING
     if measuring != (options.asked is not None):
         parser.error("run takes a cell, profile a request, the other operations take none")
     request: dict[str, object] = {"op": options.operation}
-    timeout_s = _SHORT_S
+    timeout_s = _WORLD_S if options.operation == "world" else _SHORT_S
     if measuring:
         what = _MEASURING[options.operation]
         try:

@@ -58,19 +58,22 @@ def _run(config: StageConfig, listener: Listener, secret: bytes, tag: str) -> in
     from stage_runtime.stage.assembly import build_workplace  # noqa: PLC0415
     from stage_runtime.stage.control_socket import ControlSocket  # noqa: PLC0415
     from stage_runtime.stage.service import Service  # noqa: PLC0415
+    from stage_runtime.stage.world import World  # noqa: PLC0415
 
+    world = World(config.world, config.device) if config.world is not None else None
     try:
-        workplace = build_workplace(config, TcpTransport(config.data_address), secret)
+        workplace = build_workplace(config, TcpTransport(config.data_address), secret, world=world)
     except SplitbedError as exc:
         return _give_up(str(exc), EXIT_CONFIG)
     try:
         control = ControlSocket(Path(config.control_socket))
     except SplitbedError as exc:
         return _give_up(str(exc), EXIT_SOCKET)
-    service = Service(config, workplace, listener, secret, tag)
+    service = Service(config, workplace, listener, secret, tag, world=world)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda caught, _: service.stop(signal.Signals(caught).name))
     threading.Thread(target=service.accept_neighbours, name="accept", daemon=True).start()
+    threading.Thread(target=service.join_world, name="world", daemon=True).start()
     threading.Thread(target=control.serve, args=(service,), name="control", daemon=True).start()
     _log.info("%s (runtime %s) is ready on %s:%d", config.device, __version__, config.data_address, config.port)
     try:

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stage_runtime.errors import TransportError
+from stage_runtime.formats.cell import TransportName
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.models.loading import StageLoader
 from stage_runtime.stage.computing import ComputeThread, Loader, choose_accelerator
 from stage_runtime.stage.neighbours import Neighbours
 from stage_runtime.stage.workplace import Workplace
+from stage_runtime.stage.world import World
 from stage_runtime.telemetry.limits import read_limits, threads_allowed
 from stage_runtime.transports.base import Transport
 
 
 def build_workplace(
-    config: StageConfig, transport: Transport, secret: bytes, loader: Loader | None = None
+    config: StageConfig, transport: Transport, secret: bytes, loader: Loader | None = None, world: World | None = None
 ) -> Workplace:
     """Make what the runs of one process share; ``loader`` replaces the real one in tests.
+
+    ``transport`` takes the place of TCP there too; cells over RPC need a ``world``.
 
     Raises SplitbedError when the accelerator asked for is not there.
     """
     accelerator = choose_accelerator(config.accelerator)
     threads = config.threads or threads_allowed(read_limits())
     shards_dir = Path(config.shards_dir)
+
+    def pick(name: TransportName) -> Transport:
+        if name == "tcp":
+            return transport
+        if world is None:
+            raise TransportError(f"{config.device} was started without an RPC world, and the cell is to run over RPC")
+        return world.transport()
+
     return Workplace(
         device=config.device,
         accelerator=accelerator,
@@ -32,5 +45,5 @@ def build_workplace(
         inputs_dir=Path(config.inputs_dir),
         loader=loader or StageLoader(shards_dir, accelerator),
         compute=ComputeThread(threads),
-        neighbours=Neighbours(transport, secret),
+        neighbours=Neighbours(pick, secret),
     )

@@ -101,6 +101,9 @@ def _answer(client: socket.socket, service: Service) -> None:
             answer = _profile(client, service, request)
         elif operation in {"ping", "status"}:
             answer = json.dumps(service.status()).encode()
+        elif operation == "world":
+            service.await_world()
+            answer = json.dumps(service.status()).encode()
         elif operation == "stop":
             answer = json.dumps({"stopping": True, "pid": os.getpid()}).encode()
         else:

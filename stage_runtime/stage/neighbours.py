@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from stage_runtime.errors import TransportError
-from stage_runtime.formats.cell import CellStage
+from stage_runtime.formats.cell import CellStage, TransportName
 from stage_runtime.stage.deadline import Deadline
 from stage_runtime.transports.base import Transport
 from stage_runtime.wire.channel import Channel
@@ -13,30 +14,39 @@ from stage_runtime.wire.handshake import greet_listener
 
 _CONNECT_TIMEOUT_S = 10.0
 
+_Way = tuple[TransportName, str, int]
+
 
 class Neighbours:
-    """Idle connections by address.  A run takes one out, and puts it back only when all went well."""
+    """Idle connections by transport and address.  A run takes one out, and puts it back only when all went well.
 
-    def __init__(self, transport: Transport, secret: bytes) -> None:
+    ``transport`` gives a transport by its name, and raises TransportError with the reason where it cannot be had.
+    """
+
+    def __init__(self, transport: Callable[[TransportName], Transport], secret: bytes) -> None:
         self._transport = transport
         self._secret = secret
         self._lock = threading.Lock()
-        self._idle: dict[tuple[str, int], Channel] = {}
+        self._idle: dict[_Way, Channel] = {}
 
-    def take(self, stage: CellStage) -> Channel | None:
+    def require(self, transport: TransportName) -> None:
+        """Raise TransportError, which says why, where this device cannot use a transport."""
+        self._transport(transport)
+
+    def take(self, stage: CellStage, transport: TransportName) -> Channel | None:
         """Take the idle connection to a stage out; None when there is none that still lives."""
         with self._lock:
-            channel = self._idle.pop((stage.address, stage.port), None)
+            channel = self._idle.pop((transport, stage.address, stage.port), None)
         if channel is None or channel.is_quiet():
             return channel
         channel.close()
         return None
 
-    def connect(self, stage: CellStage, deadline: Deadline) -> Channel:
+    def connect(self, stage: CellStage, transport: TransportName, deadline: Deadline) -> Channel:
         """Connect anew; raises TransportError."""
         timeout_s = min(_CONNECT_TIMEOUT_S, deadline.left_s())
         try:
-            stream = self._transport.connect(stage.address, stage.port, timeout_s)
+            stream = self._transport(transport).connect(stage.address, stage.port, timeout_s)
         except TransportError as exc:
             raise type(exc)(f"{exc}; does its stage run?") from exc
         try:
@@ -46,11 +56,12 @@ class Neighbours:
             raise
         return Channel(stream)
 
-    def put_back(self, stage: CellStage, channel: Channel) -> None:
+    def put_back(self, stage: CellStage, transport: TransportName, channel: Channel) -> None:
         """Keep a connection for the next run."""
+        way = (transport, stage.address, stage.port)
         with self._lock:
-            before = self._idle.pop((stage.address, stage.port), None)
-            self._idle[(stage.address, stage.port)] = channel
+            before = self._idle.pop(way, None)
+            self._idle[way] = channel
         if before is not None:
             before.close()
 

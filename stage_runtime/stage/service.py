@@ -20,6 +20,7 @@ from stage_runtime.stage.leader import LeaderRun
 from stage_runtime.stage.run import Run
 from stage_runtime.stage.upstream import Upstream
 from stage_runtime.stage.workplace import Workplace
+from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Stream
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.handshake import greet_caller
@@ -44,13 +45,21 @@ class Service:
     """
 
     def __init__(
-        self, config: StageConfig, workplace: Workplace, listener: Listener, secret: bytes, tag: str = ""
+        self,
+        config: StageConfig,
+        workplace: Workplace,
+        listener: Listener,
+        secret: bytes,
+        tag: str = "",
+        *,
+        world: World | None = None,
     ) -> None:
         self._config = config
         self._workplace = workplace
         self._listener = listener
         self._secret = secret
         self._tag = tag
+        self._world = world
         self._lock = threading.Lock()
         self._current: Run | ProfileRun | None = None
         self._runs = 0
@@ -87,6 +96,7 @@ class Service:
             "address": f"{self._config.data_address}:{self._config.port}",
             "accelerator": self._workplace.accelerator,
             "threads": self._workplace.threads,
+            "world": self._world.status() if self._world is not None else None,
             "state": "running" if busy else "idle",
             "cell_id": run.cell.cell_id if isinstance(run, Run) and busy else None,
             "runs": self._runs,
@@ -94,6 +104,11 @@ class Service:
             "lifetime_left_s": round(self._config.lifetime_s - (now - self._started), 3),
             "idle_left_s": round(self._config.idle_s - (now - self._spoken_to), 3),
         }
+
+    def await_world(self) -> None:
+        """Wait until the RPC world, if there is one, is up or has failed."""
+        if self._world is not None:
+            self._world.wait()
 
     def touch(self) -> None:
         """Note that somebody spoke to this stage."""
@@ -109,9 +124,18 @@ class Service:
 
     def accept_neighbours(self) -> None:
         """Accept connections from other stages until the end; a thread's work."""
+        self._accept(self._listener)
+
+    def join_world(self) -> None:
+        """Join the RPC world if there is one, and accept connections there until the end; a thread's work."""
+        listener = self._world.join() if self._world is not None else None
+        if listener is not None:
+            self._accept(listener)
+
+    def _accept(self, listener: Listener) -> None:
         while not self.stopping.is_set():
             try:
-                stream = self._listener.accept(_ACCEPT_S)
+                stream = listener.accept(_ACCEPT_S)
             except TransportError as exc:
                 if not self.stopping.is_set():
                     _log.exception("no longer listening")
@@ -178,6 +202,8 @@ class Service:
             run.fail(run.own_error(f"the stage on {self._config.device} was stopped: {self.stop_reason}"))
             run.over.wait(_STOP_S)
         self._workplace.neighbours.close()
+        if self._world is not None:
+            self._world.leave()
 
 
 def _touch_lease(lease: Path) -> None:

@@ -304,7 +304,7 @@ def test_a_configuration_that_does_not_parse_is_answered(three: Chain) -> None:
 def talk(three: Chain, kind: Kind, body: bytes) -> Error:
     """Speak to the second device as a stage above would, and give the error it answers with."""
     config = three.devices[1].config
-    network = three.devices[0].service._workplace.neighbours._transport
+    network = three.devices[0].service._workplace.neighbours._transport("tcp")
     stream = network.connect(config.data_address, config.port, 5)
     greet_listener(stream, SECRET, 5)
     channel = Channel(stream)

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from torch.distributed import rpc
 
 from stage_runtime.errors import TransportError, TransportTimeoutError
+from stage_runtime.formats.stage_config import WorldConfig, WorldMember
+from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Stream, Transport
 from stage_runtime.transports.memory import MemoryTransport
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
+from tests.stage_runtime.stage.processes import free_port
 
 Ends = tuple[Stream, Stream]
 
@@ -21,10 +25,24 @@ def listen(transport: Transport) -> tuple[Listener, int]:
     return listener, listener.port if isinstance(listener, TcpListener) else 0
 
 
-@pytest.fixture(params=[TcpTransport, MemoryTransport])
+@pytest.fixture(params=["tcp", "memory", "rpc"])
 def transport(request: pytest.FixtureRequest) -> Transport:
-    made: Transport = request.param()
-    return made
+    if request.param == "rpc":
+        made: Transport = request.getfixturevalue("own_world")
+        return made
+    return TcpTransport() if request.param == "tcp" else MemoryTransport()
+
+
+@pytest.fixture(scope="module")
+def own_world() -> Iterator[Transport]:
+    """Join a world whose only member is this process: calls to itself take the same way as any."""
+    member = WorldMember(device="here", address="127.0.0.1", port=0)
+    world = World(WorldConfig(id="test", members=(member,), store_port=free_port("127.0.0.1")), "here")
+    listener = world.join()
+    assert listener is not None, world.status()
+    listener.close()  # the tests make their own
+    yield world.transport()
+    rpc.shutdown()
 
 
 @pytest.fixture
