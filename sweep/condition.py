@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -17,13 +19,15 @@ from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.campaign import Campaign
 from sweep.journal import Journal
 from sweep.matrix import ConditionPlan
+from sweep.samples import Samples
+from sweep.settling import Settling
 from sweep.testbed import Testbed
 
 _FAILURES_IN_A_ROW = 3
 
 
 class ConditionOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one condition went; ``reasons`` gives each device that kept cells from running."""
+    """How one condition went: rows written, cells that lack runs, and each device that kept them from running."""
 
     rows: int
     not_run: int
@@ -51,7 +55,9 @@ class CellFailures:
 class ConditionRecord:
     """Takes what one condition's cells give, and remembers what it cannot turn into rows.
 
-    `lock` guards journal and screen where several conditions run side by side.
+    Its cells come in ``blocks``, one for each repeat; of a block those are to be run that :meth:`wanted` leaves
+    once the block before has been run.  `lock` guards journal and screen where several conditions run side by side.
+    Used in a ``with`` statement, whose end makes a table of the samples.
     """
 
     def __init__(
@@ -64,16 +70,20 @@ class ConditionRecord:
         weights: Mapping[str, str],
         warnings: tuple[str, ...],
         journal: Journal,
+        settling: Settling,
         lock: threading.Lock,
         on_row: Callable[[Row], None],
     ) -> None:
         self.campaign = campaign
         self.plan = plan
         self.cells = tuple(cells)
+        self.blocks = tuple(tuple(block) for _, block in groupby(self.cells, key=lambda cell: cell.repeat))
         self.warnings = warnings
         self._testbed = testbed
         self._weights = weights
         self._journal = journal
+        self._settling = settling
+        self._samples = Samples(campaign.folder, f"{plan.chain}@{plan.network}")
         self._lock = lock
         self._on_row = on_row
         self._links: dict[str, tuple[LinkDirection, ...]] = {}
@@ -81,6 +91,10 @@ class ConditionRecord:
         self._failures = CellFailures()
         self._stopped_by: dict[str, str] = {}
         self._rows = 0
+
+    def wanted(self, block: Sequence[Cell]) -> list[Cell]:
+        """Give the cells of a block that are still to be run, by all that was measured up to now."""
+        return [cell for cell in block if self._settling.wants(cell.cell_id, cell.repeat)]
 
     def take_links(self, device: str, links: tuple[LinkDirection, ...]) -> None:
         """Note the directions of the links that `device` has measured."""
@@ -93,7 +107,7 @@ class ConditionRecord:
             self._write_provenance()
 
     def take_measurement(self, cell: Cell, measurement: Measurement) -> bool:
-        """Put a run into the journal; say whether it makes sense to go on.
+        """Put a run into the journal, its samples first; say whether it makes sense to go on.
 
         It makes none once the same device has failed several cells in a row.
         """
@@ -106,9 +120,11 @@ class ConditionRecord:
             links=links,
             warnings=self.warnings,
         )
+        self._samples.append(cell, measurement.samples)
         with self._lock:
             self._journal.append(row)
             self._rows += 1
+            self._settling.note(row)
             self._on_row(row)
         device = self._failures.note(measurement)
         if device is not None:
@@ -117,9 +133,18 @@ class ConditionRecord:
 
     def outcome(self, reasons: Mapping[str, str]) -> ConditionOutcome:
         """Say how the condition went; `reasons` are those that only the field knows."""
-        return ConditionOutcome(
-            rows=self._rows, not_run=len(self.cells) - self._rows, reasons=dict(reasons) | self._stopped_by
-        )
+        lacking = {cell.cell_id for cell in self.wanted(self.cells)}
+        return ConditionOutcome(rows=self._rows, not_run=len(lacking), reasons=dict(reasons) | self._stopped_by)
+
+    def __enter__(self) -> Self:
+        """Begin to take what the cells give."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it: the samples become a table, unless an error ended it."""
+        self._samples.close(failed=kind is not None)
 
     def _write_provenance(self) -> None:
         self.campaign.write_json(

@@ -5,8 +5,6 @@ Both front ends call :func:`sweep`; what differs between them is the screen and 
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -17,13 +15,13 @@ from pathlib import Path
 
 from stage_runtime.formats.row import Row
 from sweep.campaign import Campaign, choose_folder
+from sweep.closing import EXIT_OK, close_sweep
 from sweep.condition import ConditionOutcome, ConditionRecord
-from sweep.contention import contention_warnings
 from sweep.definitions import CAMPAIGN_FILE, agree, definitions_of
 from sweep.estimate import Estimator
 from sweep.field import Field
 from sweep.interrupt import Control
-from sweep.journal import Journal, read_outcomes, read_rows
+from sweep.journal import Journal, read_rows
 from sweep.locks import hold_devices
 from sweep.matrix import ConditionPlan, PlannedCell, cell_for
 from sweep.options import Options
@@ -31,12 +29,13 @@ from sweep.places import CHECKOUT, LOCKS
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
 from sweep.progress import Screen, Tally, clock
 from sweep.provenance import control_provenance, weights_text
+from sweep.samples import take_up_leftovers
 from sweep.schedule import lanes_of
+from sweep.secret import new_secret
 from sweep.shares import TimeShares
 from sweep.testbed import Testbed
 
 _IDLE_S = 120
-EXIT_OK, EXIT_CELLS_FAILED, EXIT_CELLS_MISSING = 0, 1, 3
 
 
 def sweep(
@@ -62,6 +61,7 @@ def sweep(
         return EXIT_OK
     with Campaign(folder) as campaign:
         field.clear_leftovers(campaign.folder)
+        take_up_leftovers(campaign.folder)
         prepared = plan(options, testbed, campaign.journal_path, screen)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
@@ -126,13 +126,13 @@ class _Sweep:
         self._prepared = prepared
         self._lock = threading.Lock()
         self._estimator = Estimator(testbed, prepared.manifests, read_rows(campaign.journal_path))
-        runs = [run for condition in prepared.left for run in condition.runs]
-        self._estimates = {run.key: self._estimator.cell_s(run.cell, options.cell_s) for run in runs}
-        self._tally = Tally(len(runs), sum(self._estimates.values()))
+        cells = {run.cell.cell_id: run.cell for condition in prepared.left for run in condition.runs}
+        seconds = {cell_id: self._estimator.cell_s(cell, options.cell_s) for cell_id, cell in cells.items()}
+        self._tally = Tally(seconds, prepared.settling.left)
         self._shares = TimeShares()
         self._not_run: list[str] = []
         # A stage that takes part in no cell for a while (`only:` another device) must not give up meanwhile.
-        slowest = max((self._limit_s(run.cell) for run in runs), default=0.0)
+        slowest = max(map(self._limit_s, cells.values()), default=0.0)
         self._idle_s = _IDLE_S + 2 * slowest
 
     def run(self) -> int:
@@ -172,31 +172,18 @@ class _Sweep:
         for condition in self._prepared.left:
             bad = [device for device in condition.devices if device in parked]
             if bad:
-                self._miss(condition, len(condition.runs), {bad[0]: parked[bad[0]]})
+                self._miss(condition, _cells_of(condition), {bad[0]: parked[bad[0]]})
             else:
                 runnable.append(condition)
         lanes = lanes_of(runnable, self._testbed)
-        secret_file = self._write_secret()
-        try:
-            with ThreadPoolExecutor(max(1, len(lanes))) as pool:
-                for future in [pool.submit(self._run_lane, lane, secret_file) for lane in lanes]:
-                    future.result()
-        finally:
-            secret_file.unlink(missing_ok=True)
-
-    def _write_secret(self) -> Path:
-        """Make the secret that stages of this invocation know each other by."""
-        path = self._campaign.folder / ".secret"
-        path.unlink(missing_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_hex(32))
-        return path
+        with new_secret(self._campaign.folder) as secret_file, ThreadPoolExecutor(max(1, len(lanes))) as pool:
+            for future in [pool.submit(self._run_lane, lane, secret_file) for lane in lanes]:
+                future.result()
 
     def _run_lane(self, lane: Sequence[ConditionPlan], secret_file: Path) -> None:
         for condition in lane:
             if self._control.stopping():
-                self._miss(condition, len(condition.runs), {})
+                self._miss(condition, _cells_of(condition), {})
             else:
                 self._run_condition_or_stop_all(condition, secret_file)
 
@@ -209,7 +196,6 @@ class _Sweep:
             raise
 
     def _run_condition(self, condition: ConditionPlan, secret_file: Path) -> None:
-        devices = [self._testbed.devices[name] for name in condition.devices]
         manifests = self._prepared.manifests
         record = ConditionRecord(
             campaign=self._campaign,
@@ -227,15 +213,17 @@ class _Sweep:
                 for one in condition.runs
             ],
             weights={model: weights_text(manifest.weights) for model, manifest in manifests.items()},
-            warnings=contention_warnings(devices, os.cpu_count() or 1),
+            warnings=self._field.warnings(condition.devices),
             journal=self._journal,
+            settling=self._prepared.settling,
             lock=self._lock,
             on_row=self._on_row,
         )
-        self._screen.line(f"{_title(condition)}: {len(condition.runs)} cells")
-        run = self._field.condition(record, secret_file=secret_file, idle_s=self._idle_s)
-        self._control.on_finish(run.stop_after_this_cell)
-        outcome = run.run(cancelled=self._control.cancelled)
+        self._screen.line(f"{_title(condition)}: {_cells_of(condition)} cells")
+        with record:
+            run = self._field.condition(record, secret_file=secret_file, idle_s=self._idle_s)
+            self._control.on_finish(run.stop_after_this_cell)
+            outcome = run.run(cancelled=self._control.cancelled)
         self._note(condition, outcome)
 
     def _limit_s(self, cell: PlannedCell) -> float:
@@ -243,10 +231,10 @@ class _Sweep:
 
     def _on_row(self, row: Row) -> None:
         self._shares.add(row)
-        self._tally.count(row.status, self._estimates[row.cell_id, row.repeat])
+        self._tally.count(row)
         self._estimator.learn(row)
         self._screen.line(self._tally.describe(row))
-        self._screen.state(self._tally.state(), self._tally.done, self._tally.total)
+        self._screen.state(self._tally.state(), self._tally.done, int(self._tally.total.most))
 
     def _note(self, condition: ConditionPlan, outcome: ConditionOutcome) -> None:
         if outcome.not_run:
@@ -273,22 +261,15 @@ class _Sweep:
             self._screen.line(line)
 
     def _end(self) -> int:
-        outcomes = read_outcomes(self._campaign.journal_path)
-        runs = [run for condition in self._prepared.plans for run in condition.runs]
-        bad = [run for run in runs if outcomes.get(run.key, "ok") != "ok"]
-        missing = [run for run in runs if run.key not in outcomes]
-        for text in self._not_run:
-            self._screen.line(f"NOT RUN: {text}")
-        ok = len(runs) - len(bad) - len(missing)
-        self._screen.line(
-            f"{ok} of {len(runs)} cells ok, {len(bad)} failed, {len(missing)} not run; {self._campaign.journal_path}"
-        )
-        if bad:
-            self._screen.line("run the failed ones again with retry_failed=true")
-        if missing:
-            self._screen.line("the same command runs the missing ones")
-            return EXIT_CELLS_MISSING
-        return EXIT_CELLS_FAILED if bad else EXIT_OK
+        prepared = self._prepared
+        closing = close_sweep(prepared.cells, prepared.settling, self._options, self._campaign.journal_path)
+        for text in (*(f"NOT RUN: {text}" for text in self._not_run), *closing.lines):
+            self._screen.line(text)
+        return closing.status
+
+
+def _cells_of(condition: ConditionPlan) -> int:
+    return len({run.cell.cell_id for run in condition.runs})
 
 
 def _title(condition: ConditionPlan) -> str:

@@ -8,7 +8,7 @@ is rough; :attr:`Estimator.basis` says which.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from statistics import median
 
@@ -16,6 +16,7 @@ from links.conditions import LinkSpec, parse_condition
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Row
 from sweep.matrix import PlannedCell
+from sweep.settling import Span
 from sweep.testbed import Testbed
 
 REFERENCE_MS: Mapping[str, float] = {
@@ -112,9 +113,13 @@ class Estimator:
         """Give the seconds after which a run of `cell` counts as timed out."""
         return max(_LEAST_LIMIT_S, _LIMIT_FACTOR * self.cell_s(cell))
 
-    def sweep_s(self, cells: Iterable[PlannedCell], conditions: int, limit_s: float = 0.0) -> float:
-        """Estimate the seconds for `cells` under `conditions` (chain, network) pairs."""
-        return sum(self.cell_s(cell, limit_s) for cell in cells) + conditions * _CONDITION_OVERHEAD_S
+    def condition_s(self, cells: Iterable[PlannedCell], left: Callable[[str], Span], limit_s: float = 0.0) -> Span:
+        """Estimate the seconds for one condition's `cells`, of each of which `left` gives the runs to come."""
+        least = most = _CONDITION_OVERHEAD_S
+        for cell in cells:
+            seconds, runs = self.cell_s(cell, limit_s), left(cell.cell_id)
+            least, most = least + runs.least * seconds, most + runs.most * seconds
+        return Span(least, most)
 
 
 def _crossing_bytes(manifest: Manifest, first: int) -> int:

@@ -200,8 +200,10 @@ def plan_matrix(
     """Plan every run, grouped so that a network condition is set once per chain.
 
     `points` are each model's legal split points; `sources` say where weights and inputs come
-    from (they define a cell as well).  Within a condition the repeats are the outermost order,
-    then models, then cells shuffled by the seed, so that drift does not fall on one split.
+    from (they define a cell as well).  Within a condition each repeat is a block that holds every cell once:
+    model by model, since changing models takes loading, and a model's cells (splits, transports, batch sizes and
+    windows alike) shuffled by the seed, anew in each block, so that drift does not fall on one of them.
+    All ``most_repeats`` blocks are planned; :class:`sweep.settling.Settling` says what of them is wanted.
 
     Raises OptionError where a word of ``splits`` fits none of the chains.
     """
@@ -212,7 +214,7 @@ def plan_matrix(
     for chain, network in itertools.product(chains, networks):
         order = random.Random(f"{options.seed}/{chain}/{network}")  # noqa: S311 - an order, not a secret
         runs: list[Run] = []
-        for repeat in range(options.repeats):
+        for repeat in range(options.most_repeats):
             for model in options.model:
                 cells = list(
                     _cells(

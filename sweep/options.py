@@ -7,10 +7,9 @@ the option, the value and what is accepted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -18,15 +17,12 @@ from stage_runtime.errors import ModelError
 from stage_runtime.formats.cell import TransportName
 from stage_runtime.formats.manifest import Granularity
 from stage_runtime.models.names import PAPER, canonical_model
+from sweep import values
+from sweep.budgets import BUDGET_NAMES, BudgetName, fill_in
 from sweep.errors import OptionError, unknown
 
 TRANSPORTS = get_args(TransportName)
 GRANULARITIES = get_args(Granularity)
-
-_T = TypeVar("_T")
-
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +30,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Empty ``chains`` mean the inventory's ``default_chains``, empty ``networks`` every condition, empty
     ``splits`` every cut.
+    A cell is run ``repeats`` times at least, and on until its interval's half width is no more than
+    ``target_percent`` of its figure, or ``most_repeats`` times.  ``budget`` gives the options of
+    :data:`sweep.budgets.BUDGETS` their values where they are not given; the defaults here are those of ``normal``.
     Where ``batches`` would take longer than ``cell_s`` seconds (0: any time), fewer are measured, but
     three and a window and one at least.  ``timeout_s`` 0 means a limit derived from each cell's
     estimate.  ``weights`` is ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default``
@@ -45,12 +44,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     granularity: Granularity = "paper"
     chains: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    transports: tuple[TransportName, ...] = ("tcp",)
+    transports: tuple[TransportName, ...] = ("tcp", "rpc")
+    budget: BudgetName = "normal"
     batch: tuple[int, ...] = (1,)
     batches: int = 16
     cell_s: float = 10.0
     warmup: int = 2
-    repeats: int = 1
+    repeats: int = 3
+    most_repeats: int = 10
+    target_percent: float = 5.0
     window: tuple[int, ...] = (1, 4)
     weights: str = "seeded"
     num_classes: int = 1000
@@ -70,12 +72,15 @@ OPTION_HELP: Mapping[str, str] = {
     "granularity": "paper (the published block indices) or all (every single-tensor crossing)",
     "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",
-    "transports": "tcp",
+    "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both",
+    "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
     "batch": "images per batch, or a list",
     "batches": "measured batches per run",
     "cell_s": "measure fewer batches (at least 3, and window + 1) where they would take longer than this; 0: never",
     "warmup": "batches before them that are not measured",
-    "repeats": "runs of every cell",
+    "repeats": "least runs of every cell",
+    "most_repeats": "most runs of a cell, which goes on until the target is met",
+    "target_percent": "half width of a cell's 95 % interval, in percent of its figure, at which no more runs are made",
     "window": "batches in flight, or a list; 1 gives latency, more gives throughput",
     "weights": "seeded, a torchvision weights name, or a .pth or .safetensors file",
     "num_classes": "outputs of the classifier (the published runs used 10)",
@@ -90,60 +95,9 @@ OPTION_HELP: Mapping[str, str] = {
 }
 
 
-def _text(name: str, value: Any) -> str:
-    text = str(value).strip() if isinstance(value, str | int | float) else ""
-    if not text:
-        raise OptionError(f"option `{name}`: expected one value, got {value!r}")
-    return text
-
-
-def _items(name: str, value: Any) -> tuple[str, ...]:
-    """Split ``a,b`` or a list into its words; refuse an empty list."""
-    raw = value if isinstance(value, list | tuple) else str(value).strip("[] ").split(",")
-    words = tuple(str(item).strip().strip("'\"") for item in raw)
-    if not words or not all(words):
-        raise OptionError(f"option `{name}`: empty list item in {value!r}; remedy: give words separated by commas")
-    return _once(name, value, words)
-
-
-def _once(name: str, value: Any, parsed: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Refuse two items that mean the same (``8,08``; ``vgg16,VGG16``): each cell is in the matrix once."""
-    if len(set(parsed)) != len(parsed):
-        raise OptionError(f"option `{name}`: {value!r} names one thing twice")
-    return parsed
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    text = _text(name, value)
-    if not re.fullmatch(r"-?\d+", text) or int(text) < least:
-        raise OptionError(f"option `{name}`: got `{text}`, accepted: whole numbers from {least}")
-    return int(text)
-
-
-def _integers(name: str, value: Any) -> tuple[int, ...]:
-    return _once(name, value, tuple(_integer(name, word, 1) for word in _items(name, value)))
-
-
 def _splits(name: str, value: Any) -> tuple[str, ...]:
-    words = () if value == "" else _items(name, value)
+    words = () if value == "" else values.items(name, value)
     return () if words == ("all",) else words
-
-
-def _boolean(name: str, value: Any) -> bool:
-    text = str(value).strip().lower()
-    if text in _TRUE | _FALSE:
-        return text in _TRUE
-    raise OptionError(f"option `{name}`: got `{value}`, accepted: true, false")
-
-
-def _seconds(name: str, value: Any) -> float:
-    try:
-        seconds = float(_text(name, value))
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e7:  # noqa: PLR2004 - about four months; also refuses inf and nan
-        raise OptionError(f"option `{name}`: got `{value}`, accepted: seconds from 0")
-    return seconds
 
 
 def _model(name: str, word: str, granularity: str) -> str:
@@ -157,7 +111,7 @@ def _model(name: str, word: str, granularity: str) -> str:
 
 
 def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
-    models = _once(name, value, tuple(_model(name, word, granularity) for word in _items(name, value)))
+    models = values.once(name, value, tuple(_model(name, word, granularity) for word in values.items(name, value)))
     for model in models:
         if granularity == "paper" and model not in PAPER:
             raise OptionError(
@@ -167,15 +121,8 @@ def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
     return models
 
 
-def _choice(name: str, value: Any, accepted: tuple[str, ...]) -> str:
-    text = _text(name, value)
-    if text not in accepted:
-        raise OptionError(f"option `{name}`: {unknown('value', text, accepted)}")
-    return text
-
-
 def _weights(name: str, value: Any) -> str:
-    text = _text(name, value)
+    text = values.text(name, value)
     if text.endswith((".pth", ".pt", ".safetensors")) or "/" in text:
         path = Path(text).expanduser()
         if not path.is_file():
@@ -185,7 +132,7 @@ def _weights(name: str, value: Any) -> str:
 
 
 def _inputs(name: str, value: Any) -> str:
-    text = _text(name, value)
+    text = values.text(name, value)
     if text == "default":
         return text
     path = Path(text).expanduser()
@@ -196,26 +143,29 @@ def _inputs(name: str, value: Any) -> str:
 
 _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "splits": _splits,
-    "granularity": lambda n, v: _choice(n, v, GRANULARITIES),
-    "chains": _items,
-    "networks": _items,
-    "transports": lambda n, v: tuple(_choice(n, word, TRANSPORTS) for word in _items(n, v)),
-    "batch": _integers,
-    "batches": lambda n, v: _integer(n, v, 2),
-    "warmup": lambda n, v: _integer(n, v, 1),
-    "repeats": lambda n, v: _integer(n, v, 1),
-    "window": _integers,
+    "granularity": lambda n, v: values.choice(n, v, GRANULARITIES),
+    "chains": values.items,
+    "networks": values.items,
+    "transports": lambda n, v: tuple(values.choice(n, word, TRANSPORTS) for word in values.items(n, v)),
+    "batch": values.integers,
+    "batches": lambda n, v: values.integer(n, v, 2),
+    "warmup": lambda n, v: values.integer(n, v, 1),
+    "repeats": lambda n, v: values.integer(n, v, 1),
+    "most_repeats": lambda n, v: values.integer(n, v, 1),
+    "target_percent": values.percent,
+    "budget": lambda n, v: values.choice(n, v, BUDGET_NAMES),
+    "window": values.integers,
     "weights": _weights,
-    "num_classes": lambda n, v: _integer(n, v, 1),
+    "num_classes": lambda n, v: values.integer(n, v, 1),
     "inputs": _inputs,
-    "seed": lambda n, v: _integer(n, v, 0),
-    "cell_s": _seconds,
-    "timeout_s": _seconds,
-    "results": _text,
-    "report": _boolean,
-    "dry_run": _boolean,
-    "fresh": _boolean,
-    "retry_failed": _boolean,
+    "seed": lambda n, v: values.integer(n, v, 0),
+    "cell_s": values.seconds,
+    "timeout_s": values.seconds,
+    "results": values.text,
+    "report": values.boolean,
+    "dry_run": values.boolean,
+    "fresh": values.boolean,
+    "retry_failed": values.boolean,
 }
 
 
@@ -231,9 +181,9 @@ def parse_options(raw: Mapping[str, Any]) -> Options:
             raise OptionError(unknown("option", name, names))
     if not raw.get("model"):
         raise OptionError(f"option `model` is missing; remedy: model=NAME, one or more of {', '.join(sorted(PAPER))}")
-    values = {name: parse(name, raw[name]) for name, parse in _PARSERS.items() if name in raw}
-    values["model"] = _models("model", raw["model"], values.get("granularity", "paper"))
-    options = Options(**values)
+    given = {name: parse(name, raw[name]) for name, parse in _PARSERS.items() if name in raw}
+    given["model"] = _models("model", raw["model"], given.get("granularity", "paper"))
+    options = Options(**fill_in(given))
     if options.batches <= max(options.window):
         raise OptionError(
             f"option `batches`: {options.batches} batches are no more than a window of {max(options.window)}, which "

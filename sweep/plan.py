@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -11,37 +12,34 @@ from links.conditions import parse_condition
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
-from sweep.journal import read_outcomes, read_rows
+from sweep.journal import read_rows
 from sweep.making import make_inputs, make_shards
-from sweep.matrix import ConditionPlan, Run, plan_matrix, refuse_useless_splits
+from sweep.matrix import ConditionPlan, PlannedCell, plan_matrix, refuse_useless_splits
 from sweep.options import Options
-from sweep.progress import Screen, clock
+from sweep.progress import Screen, clock_span, count_span
 from sweep.provenance import file_digest
+from sweep.settling import Settling, Span
 from sweep.testbed import Testbed
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A planned campaign: manifests and inputs by model, the plan, and what of it is left to do."""
+    """A planned campaign: manifests and inputs by model, the plan, and what of it is left to do at most."""
 
     manifests: dict[str, Manifest]
     inputs: dict[str, str]
     plans: tuple[ConditionPlan, ...]
     left: tuple[ConditionPlan, ...]
+    settling: Settling
 
     @property
-    def total(self) -> int:
-        """Runs of the whole plan."""
-        return sum(len(plan.runs) for plan in self.plans)
+    def cells(self) -> dict[str, PlannedCell]:
+        """The cells of the whole plan by their ids."""
+        return {run.cell.cell_id: run.cell for plan in self.plans for run in plan.runs}
 
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices that this invocation needs."""
         return tuple(dict.fromkeys(device for plan in self.left for device in plan.devices))
-
-    @property
-    def remaining(self) -> int:
-        """Runs that this invocation has to do."""
-        return sum(len(plan.runs) for plan in self.left)
 
 
 def _sources(options: Options) -> dict[str, str]:
@@ -75,25 +73,22 @@ def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen) -> P
     inputs = {model: make_inputs(options, manifest) for model, manifest in manifests.items()}
     points = {model: manifest.split_points for model, manifest in manifests.items()}
     plans = plan_matrix(options, testbed, points, _sources(options))
-    outcomes = read_outcomes(journal)
-
-    def is_left(run: Run) -> bool:
-        outcome = outcomes.get(run.key)
-        return outcome is None or (options.retry_failed and outcome != "ok")
-
+    settling = Settling(options, read_rows(journal))
     left = tuple(
         ConditionPlan(chain=p.chain, devices=p.devices, network=p.network, runs=runs)
         for p in plans
-        if (runs := tuple(filter(is_left, p.runs)))
+        if (runs := tuple(run for run in p.runs if settling.wants(*run.key)))
     )
-    return Prepared(manifests=manifests, inputs=inputs, plans=plans, left=left)
+    return Prepared(manifests=manifests, inputs=inputs, plans=plans, left=left, settling=settling)
 
 
 def resume_line(prepared: Prepared, folder: Path) -> str:
     """Say how much there is, and how much of it is left."""
-    done = prepared.total - prepared.remaining
-    resumed = f", {done} already in the journal" if done else ""
-    return f"campaign {folder}: {prepared.total} cells{resumed}, {prepared.remaining} to run"
+    cells, settling = prepared.cells, prepared.settling
+    done = sum(map(settling.done, cells))
+    resumed = f", {done} runs already in the journal" if done else ""
+    left = _sum(settling.left(cell_id) for cell_id in cells)
+    return f"campaign {folder}: {len(cells)} cells{resumed}, {count_span(left)} runs to do"
 
 
 def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) -> None:
@@ -101,17 +96,27 @@ def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) ->
     journal = folder / "journal.jsonl"
     prepared = plan(options, testbed, journal, screen)
     estimator = Estimator(testbed, prepared.manifests, read_rows(journal))
+    times = []
     for condition in prepared.left:
-        cells = [run.cell for run in condition.runs]
-        seconds = estimator.sweep_s(cells, 1, options.cell_s)
-        splits = list(dict.fromkeys(cell.split for cell in sorted(cells, key=lambda cell: (cell.cut, cell.split))))
+        cells = {run.cell.cell_id: run.cell for run in condition.runs}
+        times.append(estimator.condition_s(cells.values(), prepared.settling.left, options.cell_s))
+        by_cut = sorted(cells.values(), key=lambda cell: (cell.cut, cell.split))
+        splits = list(dict.fromkeys(cell.split for cell in by_cut))
         screen.line(
             f"{condition.chain} ({' → '.join(condition.devices)}) under {condition.network}: "
-            f"{len(cells)} cells, about {clock(seconds)}: {_shorten(splits)}"
+            f"{len(cells)} cells, about {clock_span(times[-1])}: {_shorten(splits)}"
         )
-    total = estimator.sweep_s([run.cell for p in prepared.left for run in p.runs], len(prepared.left), options.cell_s)
     screen.line(resume_line(prepared, folder))
-    screen.line(f"estimated time {clock(total)}, from {estimator.basis}; nothing was run, no device was touched")
+    screen.line(
+        f"estimated time {clock_span(_sum(times))}, from {estimator.basis}; nothing was run, no device was touched"
+    )
+
+
+def _sum(spans: Iterable[Span]) -> Span:
+    least, most = 0.0, 0.0
+    for span in spans:
+        least, most = least + span.least, most + span.most
+    return Span(least, most)
 
 
 def _shorten(words: list[str], most: int = 24) -> str:

@@ -1,13 +1,15 @@
 """Reach devices by plays: ``playbooks/condition.yml`` runs the cells of one condition.
 
-The play shapes and checks the link, sees that the stages run, and loops over the cells.  Each
-item's measurement is handed to the condition's record while the play goes on.
+The play shapes and checks the link, sees that the stages run, and loops over the cells, block by block.
+Each item's measurement is handed to the condition's record while the play goes on, and a block is handed to
+the play once all of the block before it has been measured.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ import msgspec
 
 from stage_runtime.formats.row import LinkDirection, Measurement
 from sweep.condition import ConditionOutcome, ConditionRecord
-from sweep.errors import PlayError
+from sweep.contention import contention_warnings
+from sweep.errors import CampaignError, PlayError
 from sweep.places import CHECKOUT
 from sweep.plays import Result, remove_leftovers, run_play
 from sweep.prepare import prepare_devices
@@ -39,6 +42,10 @@ class PlayField:
     def clear_leftovers(self, folder: Path) -> None:
         """Remove what killed plays left."""
         remove_leftovers(folder / _WORK)
+
+    def warnings(self, devices: tuple[str, ...]) -> tuple[str, ...]:
+        """Say where virtual devices get in each other's way."""
+        return contention_warnings([self._testbed.devices[name] for name in devices], os.cpu_count() or 1)
 
     def make_ready(
         self,
@@ -84,7 +91,11 @@ class PlayCondition:
         self._cells = {(cell.cell_id, cell.repeat): cell for cell in record.cells}
         self._work = record.campaign.folder / _WORK / f"{record.plan.chain}@{record.plan.network}"
         self._stop_file = self._work / "stop"
-        self._work.mkdir(parents=True, exist_ok=True)
+        self._blocks_folder = self._work / "cells"
+        shutil.rmtree(self._blocks_folder, ignore_errors=True)  # a block of the last invocation holds what is done
+        self._blocks_folder.mkdir(parents=True)
+        self._blocks_written = 0
+        self._running = 0
         self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
 
     def run(self, *, cancelled: Callable[[], bool]) -> ConditionOutcome:
@@ -92,8 +103,7 @@ class PlayCondition:
 
         A play that cannot be run, or reports what cannot be read, ends this condition alone.
         """
-        cells_file = self._work / "cells.json"
-        cells_file.write_bytes(msgspec.json.encode(list(self._cells.values())))
+        self._write_blocks()
         plan = self._record.plan
         try:
             result = run_play(
@@ -106,7 +116,8 @@ class PlayCondition:
                     "condition_devices": list(plan.devices),
                     "condition_network": plan.network,
                     "condition_owner": OWNER,
-                    "condition_cells_file": str(cells_file.resolve()),
+                    "condition_blocks": len(self._record.blocks),
+                    "condition_cells_folder": str(self._blocks_folder.resolve()),
                     "condition_stop_file": str(self._stop_file.resolve()),
                     "condition_secret_file": str(self._secret_file.resolve()),
                     "condition_driver_pid": os.getpid(),
@@ -122,6 +133,20 @@ class PlayCondition:
     def stop_after_this_cell(self) -> None:
         """Let the running cell end, then end the play without running the others."""
         self._stop_file.touch()
+
+    def _write_blocks(self) -> None:
+        """Hand the play its next block with a cell in it, and the empty ones before; it waits for each."""
+        while not self._running and self._blocks_written < len(self._record.blocks):
+            cells = self._record.wanted(self._record.blocks[self._blocks_written])
+            path = self._blocks_folder / f"{self._blocks_written}.json"
+            part = path.with_suffix(".part")
+            try:
+                part.write_bytes(msgspec.json.encode(cells))
+                part.replace(path)
+            except OSError as exc:
+                raise CampaignError(f"{path}: cannot write ({exc}); free some space and run again") from exc
+            self._blocks_written += 1
+            self._running = len(cells)
 
     def _take(self, host: str, task: str, result: Result) -> None:
         try:
@@ -139,3 +164,5 @@ class PlayCondition:
             measurement = msgspec.convert(result["measurement"], Measurement)
             if not self._record.take_measurement(self._cells[result["cell_id"], result["repeat"]], measurement):
                 self.stop_after_this_cell()
+            self._running -= 1
+            self._write_blocks()

@@ -1,20 +1,17 @@
 """Progress: what has been done, what runs, how long it will take yet.
 
-The state is plain arithmetic; a *screen* shows it.  ``python -m sweep`` uses :class:`RichScreen`,
-the Ansible front end one that writes lines through Ansible's own display.
+The state is plain arithmetic; a *screen* shows it.  ``python -m sweep`` uses
+:class:`sweep.rich_screen.RichScreen`, the Ansible front end one that writes lines through Ansible's own display.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from stage_runtime.formats.row import Row
+from sweep.settling import Span
 
 
 class Screen(Protocol):
@@ -41,41 +38,6 @@ class LineScreen:
         """Say nothing: a log has no line to overwrite."""
 
 
-class RichScreen:
-    """A live bar under the lines; falls back to plain lines where there is no terminal."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
-        self._bar = Progress(
-            BarColumn(bar_width=30),
-            TextColumn("{task.description}", markup=False),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop drawing; the lines stay."""
-        if self._console.is_terminal:
-            self._bar.stop()
-
-    def line(self, text: str) -> None:
-        """Show a line that stays."""
-        self._console.print(text, markup=False, emoji=False, soft_wrap=True)
-
-    def state(self, text: str, done: int, total: int) -> None:
-        """Redraw the bar."""
-        self._bar.update(self._task, description=text, completed=done, total=total)
-
-
 def clock(seconds: float) -> str:
     """Write a duration as ``2:05`` or ``1:02:05``."""
     whole = max(0, round(seconds))
@@ -84,18 +46,40 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
+def clock_span(seconds: Span) -> str:
+    """Write a duration between two bounds: ``0:50 to 2:40``, or one time where that is all."""
+    least, most = clock(seconds.least), clock(seconds.most)
+    return least if least == most else f"{least} to {most}"
+
+
+def count_span(runs: Span) -> str:
+    """Write a number between two bounds: ``48-160``."""
+    least, most = f"{runs.least:g}", f"{runs.most:g}"
+    return least if least == most else f"{least}-{most}"
+
+
 # The estimate is believed as if it had been right for so long; the first cell waits for stages to start.
 _TRUST_S = 30.0
 
 
 class Tally:
-    """Count runs and predict the time left by the estimate's own error so far."""
+    """Count runs and predict how many, and how much time, are left, by the estimate's own error so far.
 
-    def __init__(self, total: int, estimated_s: float) -> None:
-        self.total = total
+    `seconds` are what one run of each cell is estimated to take, by cell_id; `left` gives the runs of a cell
+    that are still to come.
+    """
+
+    def __init__(self, seconds: Mapping[str, float], left: Callable[[str], Span]) -> None:
         self.done = 0
         self.by_status: dict[str, int] = {}
-        self._estimated_s = estimated_s
+        self._seconds = seconds
+        self._left = left
+        self._runs = {cell_id: left(cell_id) for cell_id in seconds}
+        self._least = sum(runs.least for runs in self._runs.values())
+        self._most = sum(runs.most for runs in self._runs.values())
+        self._least_s = sum(runs.least * seconds[cell_id] for cell_id, runs in self._runs.items())
+        self._most_s = sum(runs.most * seconds[cell_id] for cell_id, runs in self._runs.items())
+        self._width = len(f"{self._most:g}")
         self._estimated_done_s = 0.0
         self._began = time.monotonic()
 
@@ -103,30 +87,43 @@ class Tally:
         """Start the clock: the devices are ready."""
         self._began = time.monotonic()
 
-    def count(self, status: str, estimated_s: float) -> None:
-        """Note that a run ended which had been estimated at `estimated_s`."""
-        self.done += 1
-        self.by_status[status] = self.by_status.get(status, 0) + 1
-        self._estimated_done_s += estimated_s
+    @property
+    def total(self) -> Span:
+        """The runs of this invocation: those done, and those to come."""
+        return Span(self.done + self._least, self.done + self._most)
 
-    def left_s(self) -> float:
+    def count(self, row: Row) -> None:
+        """Note that a run ended, whose row has changed what is left of its cell."""
+        self.done += 1
+        self.by_status[row.status] = self.by_status.get(row.status, 0) + 1
+        seconds, before, now = self._seconds[row.cell_id], self._runs[row.cell_id], self._left(row.cell_id)
+        self._runs[row.cell_id] = now
+        self._least += now.least - before.least
+        self._most += now.most - before.most
+        self._least_s += (now.least - before.least) * seconds
+        self._most_s += (now.most - before.most) * seconds
+        self._estimated_done_s += seconds
+
+    def left_s(self) -> Span:
         """Predict the seconds left."""
-        left = max(0.0, self._estimated_s - self._estimated_done_s)
         taken = time.monotonic() - self._began if self.done else 0.0
-        return left * (taken + _TRUST_S) / (self._estimated_done_s + _TRUST_S)
+        error = (taken + _TRUST_S) / (self._estimated_done_s + _TRUST_S)
+        return Span(max(0.0, self._least_s) * error, max(0.0, self._most_s) * error)
 
     def state(self) -> str:
         """Say where the sweep stands."""
         bad = self.done - self.by_status.get("ok", 0)
         return (
-            f"{self.done} of {self.total} cells" + (f", {bad} not ok" if bad else "") + f", {clock(self.left_s())} left"
+            f"{self.done} of {count_span(self.total)} runs"
+            + (f", {bad} not ok" if bad else "")
+            + f", {clock_span(self.left_s())} left"
         )
 
     def describe(self, row: Row) -> str:
         """Describe a run that just ended, on one line."""
-        width = len(str(self.total))
         head = (
-            f"[{self.done:>{width}}/{self.total}] {row.model} {row.chain} {row.network} {row.split} window {row.window}"
+            f"[{self.done:>{self._width}}/{count_span(self.total)}] {row.model} {row.chain} {row.network} "
+            f"{row.transport} {row.split} window {row.window}"
         )
         if row.batch != 1:
             head += f" batch {row.batch}"
@@ -136,4 +133,4 @@ class Tally:
             said = f"{row.latency_ms:.1f} ms, {row.throughput_ips:.1f} images/s"
         else:
             said = f"{row.status.upper()}: {row.reason}"
-        return f"{head}: {said} · {clock(self.left_s())} left"
+        return f"{head}: {said} · {clock_span(self.left_s())} left"

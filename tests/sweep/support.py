@@ -11,7 +11,8 @@ import msgspec
 
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec, WeightsSource
-from stage_runtime.formats.row import LinkDirection, Measurement, Row, StageFigures
+from stage_runtime.formats.row import LinkDirection, Measurement, Row, StageFigures, StageSamples
+from stage_runtime.formats.samples import INSTANTS
 from stage_runtime.models.names import PAPER
 from sweep.condition import make_row
 from sweep.errors import PlayError
@@ -58,9 +59,11 @@ def small_testbed(**changes: Any) -> Testbed:
 
 
 def options(**given: Any) -> Options:
-    """Parse options; two cuts of one model on one chain under one network unless told otherwise."""
+    """Parse options; two cuts of one model on one chain under one network, once, unless told otherwise."""
     plain: dict[str, Any] = {
         "model": "alexnet",
+        "budget": "quick",
+        "transports": "tcp",
         "chains": "pair",
         "networks": "lan",
         "splits": "P1,P2",
@@ -133,6 +136,16 @@ def good(**changes: Any) -> Measurement:
         "measuring_s": 0.3,
     }
     return Measurement(**(fields | changes))
+
+
+def samples_of(batches: int = 9, *, first: int = 0, discarded: int = 0) -> tuple[StageSamples, ...]:
+    """Make the samples of a run on v1 and v2, whose clocks begin at `first`."""
+    rising = tuple(range(first, first + batches))
+    instants: dict[str, Any] = dict.fromkeys(set(INSTANTS) - {"back_ns"}, rising)
+    return tuple(
+        StageSamples(stage=place, device=name, discarded=discarded, back_ns=() if place else rising, **instants)
+        for place, name in enumerate(("v1", "v2"))
+    )
 
 
 def bad(device_name: str | None = "v2", status: Any = "failed") -> Measurement:
@@ -229,18 +242,22 @@ class FakePlays:
         for host in devices:
             on_result(host, f"x : {PROVENANCE_TASK}", {"stdout": '{"hostname": "%s"}' % host})  # noqa: UP031 - braces
         assert Path(variables["condition_secret_file"]).read_text()
-        cells = msgspec.json.decode(Path(variables["condition_cells_file"]).read_bytes(), type=list[Cell])
-        for cell in cells:
-            if Path(variables["condition_stop_file"]).exists() or cancelled():
-                break
-            with self._lock:
-                self.measured.append(cell)
-            answer = self.measure(cell)
-            if answer is not None:
-                on_result(
-                    devices[0],
-                    "Run one cell",
-                    {"cell_id": cell.cell_id, "repeat": cell.repeat, "measurement": msgspec.to_builtins(answer)},
-                )
+        for number in range(variables["condition_blocks"]):
+            block = Path(variables["condition_cells_folder"]) / f"{number}.json"
+            for cell in msgspec.json.decode(block.read_bytes(), type=list[Cell]):
+                if Path(variables["condition_stop_file"]).exists() or cancelled():
+                    break
+                self._run(cell, on_result)
+            else:
+                continue
+            break
         with self._lock:
             self.running.discard(me)
+
+    def _run(self, cell: Cell, on_result: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+        with self._lock:
+            self.measured.append(cell)
+        answer = self.measure(cell)
+        if answer is not None:
+            measured = {"cell_id": cell.cell_id, "repeat": cell.repeat, "measurement": msgspec.to_builtins(answer)}
+            on_result(cell.devices[0], "Run one cell", measured)

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import subprocess
+import threading
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 
 from sweep.errors import OptionError
+from sweep.extra_vars import refuse_unknown
+from sweep.options import Options
 from tests.sweep.support import small_testbed
 
 PLUGINS = Path(__file__).parents[2] / "playbooks" / "action_plugins"
@@ -30,19 +33,19 @@ def load(name: str) -> ModuleType:
     return module
 
 
-SWEEP = load("splitbed_sweep")
 CELL = load("splitbed_cell")
+BLOCK = load("splitbed_block")
 CELL_DATA = {"cell_id": "ab", "repeat": 1, "split": "it's P1", "stages": [{"device": "v1"}]}
 
 
 @pytest.mark.parametrize("name", ["device_home", "pi_venv_torch_index_url", "ansible_user"])
 def test_extra_vars_of_inventory_roles_and_ansible_are_handed_on(name: str) -> None:
-    SWEEP.refuse_unknown({name: 1}, small_testbed())
+    refuse_unknown({name: 1}, small_testbed(), Options.__struct_fields__)
 
 
 def test_an_extra_var_that_nobody_knows_is_refused_with_a_guess() -> None:
     with pytest.raises(OptionError, match=r"unknown extra var `modle`; did you mean `model`\? \(accepted: batch, "):
-        SWEEP.refuse_unknown({"device_home": 1, "modle": "vgg16"}, small_testbed())
+        refuse_unknown({"device_home": 1, "modle": "vgg16"}, small_testbed(), Options.__struct_fields__)
 
 
 class Device:
@@ -146,3 +149,54 @@ def test_without_its_driver_no_cell_is_run(device: Device) -> None:
 def test_check_mode_runs_no_cell(device: Device) -> None:
     device.check_mode = True
     assert device.run()["skipped"]
+
+
+class Waiting:
+    """A block's action, beside the files that it looks at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.block, self.stop = folder / "0.json", folder / "stop"
+        self.arguments = {"file": str(self.block), "stop_file": str(self.stop), "driver_pid": str(os.getpid())}
+        self.check_mode = False
+
+    def run(self) -> dict[str, Any]:
+        action = BLOCK.ActionModule.__new__(BLOCK.ActionModule)
+        action._task = SimpleNamespace(
+            args=self.arguments, check_mode=self.check_mode, async_val=0, diff=False, environment=None
+        )
+        action._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+        action._supports_check_mode = True
+        action._supports_async = False
+        result: dict[str, Any] = action.run(task_vars={})
+        return result
+
+
+@pytest.mark.parametrize(("comes", "wanted"), [("block", True), ("stop", False)])
+def test_a_block_is_waited_for_until_it_is_there_or_the_sweep_is_to_stop(
+    tmp_path: Path, comes: str, wanted: bool
+) -> None:
+    waiting = Waiting(tmp_path)
+    timer = threading.Timer(0.1, getattr(waiting, comes).touch)
+    timer.start()
+    result = waiting.run()
+    timer.join()
+    assert result["wanted"] is wanted
+    assert result["changed"] is False
+
+
+def test_once_the_sweep_is_to_stop_a_block_that_is_there_is_not_wanted(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.block.touch()
+    waiting.stop.touch()
+    assert waiting.run()["wanted"] is False
+
+
+def test_without_its_driver_or_in_check_mode_no_block_is_waited_for(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.check_mode = True
+    assert waiting.run()["wanted"] is False
+    waiting.check_mode = False
+    child = subprocess.Popen(["/bin/true"])
+    child.wait()
+    waiting.arguments["driver_pid"] = str(child.pid)
+    assert waiting.run()["wanted"] is False

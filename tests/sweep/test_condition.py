@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from analysis.samples import read_samples
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
 from sweep.campaign import Campaign
@@ -18,7 +20,9 @@ from sweep.errors import CampaignError, PlayError
 from sweep.journal import Journal, read_rows
 from sweep.matrix import plan_matrix
 from sweep.play_field import PlayField
-from tests.sweep.support import FakePlays, bad, cell_of, good, options, small_testbed
+from sweep.samples import Samples
+from sweep.settling import Settling
+from tests.sweep.support import FakePlays, bad, cell_of, good, options, samples_of, small_testbed
 from tests.virtual_devices import PROJECT
 
 TESTBED = small_testbed()
@@ -43,6 +47,7 @@ class Bench:
             weights={"alexnet": "seeded:0"},
             warnings=("crowded",),
             journal=journal,
+            settling=Settling(options(**given)),
             lock=threading.Lock(),
             on_row=self.seen.append,
         )
@@ -50,7 +55,8 @@ class Bench:
         self.condition = field.condition(self.record, secret_file=self.secret, idle_s=120)
 
     def run(self, cancelled: Callable[[], bool] = lambda: False) -> ConditionOutcome:
-        return self.condition.run(cancelled=cancelled)
+        with self.record:
+            return self.condition.run(cancelled=cancelled)
 
     @property
     def rows(self) -> list[Row]:
@@ -97,7 +103,7 @@ def test_every_field_of_a_row_is_filled_from_somewhere() -> None:
     (plan,) = plan_matrix(options(), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
     measurement = good(reason="r", failed_device="d", warmup_response_ms=(3.0,), batch_response_ms=(4.0,))
     row = make_row("c", cell_of(plan.runs[0], TESTBED), measurement, weights="w", links=(), warnings=())
-    for name in Measurement.__struct_fields__:
+    for name in set(Measurement.__struct_fields__) - {"samples"}:
         assert getattr(row, name) == getattr(measurement, name), name
     assert row.schema == 1
 
@@ -114,7 +120,7 @@ def test_the_play_is_told_what_it_needs(bench: BenchMaker) -> None:
         "a sweep may take over from a killed one of this checkout"
     )
     assert variables["condition_cores_shared"] is False
-    for name in ("condition_cells_file", "condition_stop_file", "condition_secret_file"):
+    for name in ("condition_cells_folder", "condition_stop_file", "condition_secret_file"):
         assert Path(variables[name]).is_absolute()
     assert "0123" not in str(variables), "the secret itself is in no command line"
 
@@ -125,6 +131,71 @@ def test_a_row_is_in_the_journal_before_it_is_counted(bench: BenchMaker) -> None
     one.record._on_row = lambda _row: written.append(len(one.rows))
     one.run()
     assert written == [1, 2, 3, 4]
+
+
+def test_samples_are_on_the_disk_before_their_row_and_a_table_when_the_condition_ends(
+    bench: BenchMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench(lambda _cell: good(samples=samples_of()))
+    known: list[tuple[int, int]] = []
+    append = Journal.append
+
+    def look(journal: Journal, row: Row) -> None:
+        known.append((len(read_samples(one.campaign.folder).drop_duplicates(["cell_id", "repeat"])), len(one.rows)))
+        append(journal, row)
+
+    monkeypatch.setattr(Journal, "append", look)
+    one.run()
+    assert known == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert [path.name for path in (one.campaign.folder / "samples").iterdir()] == ["pair@lan-0001.parquet"]
+    found = read_samples(one.campaign.folder)
+    assert {(key, 0) for key in found["cell_id"]} == {run.key for run in one.plan.runs}
+
+
+def test_samples_that_the_disk_refuses_keep_their_row_from_counting(
+    bench: BenchMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench(lambda _cell: good(samples=samples_of()))
+
+    def append(_samples: Samples, *_given: object) -> None:
+        raise CampaignError("disk full")
+
+    monkeypatch.setattr(Samples, "append", append)
+    with pytest.raises(CampaignError, match="disk full"):
+        one.run()
+    assert one.rows == one.seen == []
+
+
+ADAPTIVE: dict[str, Any] = {"repeats": 2, "most_repeats": 5, "target_percent": 5}
+
+
+def test_a_settled_cell_is_not_run_again_while_the_others_go_on(bench: BenchMaker) -> None:
+    one = bench(lambda cell: good(latency_ms=10.0 + 5 * cell.repeat * (cell.split == "P2")), **ADAPTIVE)
+    outcome = one.run()
+    assert (outcome.rows, outcome.not_run) == (3 * 2 + 5, 0)
+    assert Counter(row.split for row in one.rows) == {"P1": 2, "only:v1": 2, "only:v2": 2, "P2": 5}
+    assert [row.repeat for row in one.rows] == sorted(row.repeat for row in one.rows), "block by block"
+
+
+def test_a_cell_that_never_is_ok_is_given_up_after_the_least_repeats(bench: BenchMaker) -> None:
+    one = bench(lambda cell: bad() if cell.split == "P2" else good(), **ADAPTIVE)
+    assert one.run().not_run == 0
+    assert Counter(row.split for row in one.rows if row.status != "ok") == {"P2": 2}
+
+
+def test_a_block_is_handed_out_once_the_one_before_has_been_measured(bench: BenchMaker) -> None:
+    one = bench(**ADAPTIVE)
+    handed_out: list[int] = []
+
+    def measure(_cell: Cell) -> Measurement:
+        folder = Path(one.plays.calls[0][2]["condition_cells_folder"])
+        handed_out.append(len(list(folder.glob("*.json"))))
+        return good()
+
+    one.plays.measure = measure
+    one.run()
+    assert handed_out == [1] * 4 + [2] * 4
+    assert one.plays.calls[0][2]["condition_blocks"] == 5
 
 
 def test_provenance_is_written_once_every_device_has_reported(bench: BenchMaker) -> None:
@@ -141,7 +212,7 @@ def test_provenance_is_written_once_every_device_has_reported(bench: BenchMaker)
 def test_three_failures_in_a_row_on_one_device_end_the_condition(bench: BenchMaker) -> None:
     one = bench(lambda _cell: bad("v2"), repeats=2)
     outcome = one.run()
-    assert (outcome.rows, outcome.not_run) == (3, 5)
+    assert (outcome.rows, outcome.not_run) == (3, 4)
     assert outcome.reasons == {"v2": "failed 3 cells in a row: it broke"}
     assert [row.status for row in one.rows] == ["failed"] * 3
 

@@ -12,14 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from analysis.samples import read_samples
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement, Row
-from sweep.driver import EXIT_CELLS_FAILED, EXIT_CELLS_MISSING, EXIT_OK
+from stage_runtime.formats.samples import RunSamples
+from sweep.closing import EXIT_CELLS_FAILED, EXIT_CELLS_MISSING, EXIT_OK
 from sweep.errors import CampaignError, OptionError
 from sweep.interrupt import Control
 from sweep.journal import Journal
 from tests.sweep.conftest import Driver
-from tests.sweep.support import bad, good, small_testbed
+from tests.sweep.support import bad, good, samples_of, small_testbed
 
 TWO_LANES: dict[str, Any] = {"chains": "real,other", "networks": "lan,slow"}
 
@@ -33,7 +35,7 @@ def test_all_well_is_0_and_every_run_is_in_the_journal_once(drive: Driver) -> No
     found = Counter((row.cell_id, row.repeat) for row in drive.rows)
     assert len(found) == 16
     assert set(found.values()) == {1}
-    assert "16 of 16 cells ok, 0 failed, 0 not run" in drive.screen.text
+    assert "8 of 8 cells ok, 0 failed, 0 not run" in drive.screen.text
     assert drive.screen.states[-1].startswith("16/16 ")
 
 
@@ -77,7 +79,7 @@ def test_three_failures_in_a_row_end_a_condition_and_others_go_on(drive: Driver)
         ("other", "lan", "ok"): 8,
         ("other", "slow", "ok"): 8,
     }
-    assert "NOT RUN: 5 cells of real (r1 → r2) under lan: r2: failed 3 cells in a row" in drive.screen.text
+    assert "NOT RUN: 4 cells of real (r1 → r2) under lan: r2: failed 3 cells in a row" in drive.screen.text
 
 
 def test_a_parked_device_keeps_only_its_chains_from_running(drive: Driver) -> None:
@@ -129,6 +131,72 @@ def test_chains_that_share_nothing_run_side_by_side_and_others_do_not(drive: Dri
     drive.plays.met.clear()
     assert drive(chains="pair,trio,solo", splits="all", model="resnet18") == EXIT_OK
     assert all(len(met) == 1 for met in drive.plays.met), "virtual devices share this machine"
+
+
+ADAPTIVE: dict[str, Any] = {"repeats": 2, "most_repeats": 4}
+
+
+def drifting(split: str) -> Any:
+    """Let one split's latency double from repeat to repeat: no number of them settles it."""
+    return lambda cell: good(latency_ms=10.0 * 2 ** (cell.repeat if cell.split == split else 0))
+
+
+def test_repeats_go_on_for_those_cells_alone_that_are_not_settled(drive: Driver) -> None:
+    assert drive(drifting("P2"), **ADAPTIVE) == EXIT_OK
+    assert Counter(row.split for row in drive.rows) == {"P1": 2, "only:v1": 2, "only:v2": 2, "P2": 4}
+    assert "4 cells, 8-16 runs to do" in drive.screen.text
+    assert drive.screen.states[1].startswith("1/16 1 of 8-16 runs")
+    assert drive.screen.states[-1].startswith("10/10 10 of 10 runs")
+    assert "4 of 4 cells ok, 0 failed, 0 not run" in drive.screen.text
+    limit = "3 cells settled within 5 %, 1 at the limit of most_repeats=4 with a half width of over 5 %: "
+    assert f"{limit}alexnet pair lan tcp P2 window 1 batch 8 ±" in drive.screen.text
+    assert drive(drifting("P2"), **ADAPTIVE) == EXIT_OK
+    assert drive.plays.calls == [], "nothing is left"
+
+
+def test_more_repeats_or_a_tighter_target_extend_the_campaign_by_what_is_missing(drive: Driver) -> None:
+    def measure(cell: Cell) -> Measurement:
+        return good(latency_ms=10.0 + 0.1 * (cell.repeat % 2) * (cell.split == "P2"))
+
+    assert drive(measure, **ADAPTIVE) == EXIT_OK
+    first = drive.rows
+    assert Counter(row.repeat for row in first) == {0: 4, 1: 4, 2: 1}
+    assert drive(measure, **ADAPTIVE, target_percent=1) == EXIT_OK
+    assert [(cell.split, cell.repeat) for cell in drive.plays.measured] == [("P2", 3)]
+    assert drive(measure, repeats=3, most_repeats=4) == EXIT_OK
+    assert Counter((cell.split, cell.repeat) for cell in drive.plays.measured) == {
+        ("P1", 2): 1,
+        ("only:v1", 2): 1,
+        ("only:v2", 2): 1,
+    }
+    assert drive.rows[: len(first)] == first
+    assert sum(path.is_dir() for path in drive.results.iterdir()) == 1
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 9])
+def test_a_sweep_that_was_stopped_does_the_same_runs_as_one_that_was_not(drive: Driver, stop_after: int) -> None:
+    def measure(cell: Cell) -> Measurement:
+        if len(drive.plays.measured) == stop_after:
+            drive.control.interrupt()
+        measured: Measurement = drifting("P2")(cell)
+        return measured
+
+    assert drive(measure, **ADAPTIVE) == EXIT_CELLS_MISSING
+    assert "the same command runs the missing ones" in drive.screen.text
+    assert len(drive.rows) == stop_after
+    assert drive(drifting("P2"), **ADAPTIVE) == EXIT_OK
+    assert Counter(row.split for row in drive.rows) == {"P1": 2, "only:v1": 2, "only:v2": 2, "P2": 4}
+    assert set(Counter((row.cell_id, row.repeat) for row in drive.rows).values()) == {1}
+
+
+def test_samples_that_a_killed_driver_left_become_a_table(drive: Driver) -> None:
+    drive(lambda _cell: good(samples=samples_of()), splits="P1")
+    (table,) = (drive.folder / "samples").iterdir()
+    run = RunSamples(campaign=drive.folder.name, cell_id="ab", repeat=0, warmup=1, stages=samples_of())
+    (drive.folder / "samples" / "pair@lan.jsonl").write_bytes(msgspec.json.encode(run) + b"\n{torn")
+    assert drive(splits="P1") == EXIT_OK, "also where nothing is left to measure"
+    assert sorted(path.name for path in (drive.folder / "samples").iterdir()) == [table.name, "pair@lan-0002.parquet"]
+    assert "ab" in set(read_samples(drive.folder)["cell_id"])
 
 
 def test_a_campaign_is_extended_by_more_networks(drive: Driver) -> None:

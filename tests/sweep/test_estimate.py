@@ -9,6 +9,7 @@ import pytest
 
 from sweep.estimate import REFERENCE_MS, Estimator
 from sweep.matrix import PlannedCell, Run, plan_matrix
+from sweep.settling import Span
 from tests.sweep.support import bad, device, manifest, options, row_of, small_testbed, stage_figures
 
 FAST = {name: device(name, cpus=4.0) for name in ("v1", "v2", "v3")}
@@ -137,9 +138,11 @@ def test_a_cell_that_takes_no_time_by_estimate_is_no_division_by_zero() -> None:
     assert Estimator(TESTBED, nothing).batches(one, 15.0) == one.batches
 
 
-def test_a_sweep_is_its_cells_and_its_conditions() -> None:
+def test_a_condition_is_its_overhead_and_its_cells_as_often_as_they_are_left() -> None:
     found = estimator()
-    cells = [run.cell for run in runs()]
-    assert found.sweep_s([], 0) == 0
-    assert found.sweep_s(cells, 2) - found.sweep_s(cells, 1) == pytest.approx(found.sweep_s([], 1))
-    assert found.sweep_s(cells, 0) == pytest.approx(sum(map(found.cell_s, cells)))
+    one, two = (run.cell for run in runs()[:2])
+    nothing = found.condition_s([], lambda _cell: Span(1, 1))
+    assert nothing.least == nothing.most > 0
+    least, most = found.condition_s([one, two], {one.cell_id: Span(0, 2), two.cell_id: Span(3, 10)}.__getitem__)
+    assert least - nothing.least == pytest.approx(3 * found.cell_s(two))
+    assert most - nothing.most == pytest.approx(2 * found.cell_s(one) + 10 * found.cell_s(two))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -17,9 +14,10 @@ from hypothesis import strategies as st
 
 from stage_runtime.formats.row import Row
 from sweep.errors import CampaignError
-from sweep.journal import Journal, read_outcomes, read_rows
+from sweep.journal import Journal, read_rows
 from sweep.matrix import plan_matrix
-from tests.sweep.support import bad, good, options, row_of, small_testbed
+from tests.sweep.disk import disk_of
+from tests.sweep.support import options, row_of, small_testbed
 
 TESTBED = small_testbed()
 _PLAN = plan_matrix(options(repeats=2), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
@@ -42,7 +40,6 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_journal_that_does_not_exist_is_empty(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "j")) == []
-    assert read_outcomes(tmp_path / "j") == {}
 
 
 def test_opening_again_goes_on_after_the_last_row(tmp_path: Path) -> None:
@@ -88,7 +85,6 @@ def test_a_journal_cut_at_any_byte_keeps_its_whole_rows_and_goes_on(at: int) -> 
         path.write_bytes(CONTENT[:at])
         whole = CONTENT[:at].count(b"\n")
         assert list(read_rows(path)) == ROWS[:whole]
-        assert set(read_outcomes(path)) == {(row.cell_id, row.repeat) for row in ROWS[:whole]}
         write(path, ROWS[whole : whole + 1])
         assert list(read_rows(path)) == ROWS[: whole + 1]
 
@@ -107,34 +103,8 @@ def test_whatever_a_crash_left_after_the_last_newline_is_ignored_and_cut(tmp_pat
 def test_a_whole_line_that_is_no_row_is_an_error_with_its_place(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "j"
     path.write_bytes(write(path, ROWS[:1]) + line)
-    for read in (lambda: list(read_rows(path)), lambda: read_outcomes(path)):
-        with pytest.raises(CampaignError, match=r"j:2: not a result row.*fresh=true"):
-            read()
-
-
-def test_the_last_outcome_counts_and_ok_is_never_taken_back(tmp_path: Path) -> None:
-    (one, two, three) = [run for plan in _PLAN for run in plan.runs][:3]
-    rows = [
-        row_of(one, TESTBED, bad()),
-        row_of(two, TESTBED, good()),
-        row_of(three, TESTBED, bad(status="timeout")),
-        row_of(one, TESTBED, good()),
-        row_of(two, TESTBED, bad()),
-        row_of(three, TESTBED, bad(status="invalid")),
-    ]
-    write(tmp_path / "j", rows)
-    assert read_outcomes(tmp_path / "j") == {one.key: "ok", two.key: "ok", three.key: "invalid"}
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(CampaignError, match=r"j:2: not a result row.*fresh=true"):
+        list(read_rows(path))
 
 
 @pytest.mark.parametrize("room", [0, 1, 100], ids="room for {} bytes".format)

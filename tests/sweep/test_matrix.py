@@ -224,6 +224,7 @@ CHANGES: dict[str, Any] = {
     "batches": lambda: ids(batches=9),
     "warmup": lambda: ids(warmup=2),
     "window": lambda: ids(window=2),
+    "transport": lambda: ids(transports="rpc"),
     "num_classes": lambda: ids(num_classes=10),
     "seed": lambda: ids(seed=1),
     "weights": lambda: {r.cell.cell_id for p in plans(sources=SOURCES | {"weights": "X"}) for r in p.runs},
@@ -242,6 +243,16 @@ def test_whatever_defines_a_cell_changes_its_id(what: str) -> None:
     changed = CHANGES[what]()
     assert changed
     assert not changed & ids()
+
+
+@pytest.mark.parametrize("more", [{"repeats": 3}, {"most_repeats": 4}, {"target_percent": 1}, {"cell_s": 1}], ids=str)
+def test_how_often_a_cell_is_run_does_not_define_it(more: dict[str, Any]) -> None:
+    assert ids(**more) == ids()
+
+
+def test_a_budget_defines_a_cell_by_its_batches_alone() -> None:
+    given = {"batch": 8, "batches": 8, "window": "1,4"}
+    assert ids(budget="paper", **given) == ids(budget="normal", **given)
 
 
 _VALUES: dict[str, Any] = {
@@ -287,6 +298,20 @@ def test_cells_are_shuffled_by_the_seed_and_differently_in_each_repeat() -> None
     assert twice[:cells] == order(), "asking for more repeats keeps the order of the first"
     assert twice[cells:] != twice[:cells]
     assert sorted(twice[cells:]) == sorted(twice[:cells])
+
+
+def test_a_block_holds_every_cell_once_with_transports_batches_and_windows_mixed() -> None:
+    planned = runs(transports="tcp,rpc", batch="1,8", window="1,4", splits="all", repeats=2, most_repeats=3)
+    blocks = [list(block) for _, block in itertools.groupby(planned, key=lambda run: run.repeat)]
+    assert [block[0].repeat for block in blocks] == [0, 1, 2], "blocks up to the most repeats are planned"
+    for block in blocks:
+        assert len({run.cell.cell_id for run in block}) == len(block) == (12 + 2) * 2 * 2 * 2
+        for axis in ("transport", "batch", "window"):
+            values = [getattr(run.cell, axis) for run in block]
+            changes = sum(a != b for a, b in itertools.pairwise(values))
+            assert changes > len(block) / 4, f"{axis} is shuffled with the rest, not an outer loop"
+    orders = [tuple(run.cell.cell_id for run in block) for block in blocks]
+    assert len(set(orders)) == len(orders)
 
 
 def test_a_network_is_set_once_per_chain_and_repeats_are_outermost() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from stage_runtime.errors import LinkError
 from sweep.campaign import choose_folder
 from sweep.errors import InventoryError, OptionError
-from sweep.journal import Journal, read_outcomes, read_rows
+from sweep.journal import Journal, read_rows
 from sweep.matrix import Run
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
 from tests.sweep.support import LAN, Recorder, bad, good, manifest, options, row_of, small_testbed
@@ -94,9 +96,9 @@ def test_a_word_is_no_file_even_where_one_has_its_name(tmp_path: Path, monkeypat
     assert runs_of(prepare(tmp_path / "j").plans) == before
 
 
-def journal_of(statuses: list[str]) -> bytes:
+def journal_of(statuses: list[str], latency: Callable[[Run], float] = lambda _run: 12.5) -> bytes:
     rows = [
-        row_of(run, TESTBED, good() if status == "ok" else bad(status=status))
+        row_of(run, TESTBED, good(latency_ms=latency(run)) if status == "ok" else bad(status=status))
         for run, status in zip(ALL_RUNS, statuses, strict=False)
     ]
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
@@ -132,8 +134,6 @@ def test_failed_runs_are_left_only_where_they_are_asked_for(statuses: list[str])
         assert runs_of(prepare(path).left) == never
         again = runs_of(prepare(path, retry_failed=True).left)
         assert sorted(run.key for run in again) == sorted(run.key for run in failed + never)
-        outcomes = read_outcomes(path)
-        assert all(outcomes.get(run.key) != "ok" for run in again)
 
 
 def test_conditions_that_are_done_are_not_begun(tmp_path: Path) -> None:
@@ -156,9 +156,14 @@ def test_more_networks_repeats_and_splits_leave_only_what_is_new(tmp_path: Path)
 
 def test_the_resume_line_counts(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    assert resume_line(prepare(path), tmp_path) == f"campaign {tmp_path}: 16 cells, 16 to run"
+    assert resume_line(prepare(path), tmp_path) == f"campaign {tmp_path}: 8 cells, 16 runs to do"
     path.write_bytes(journal_of(["ok"] * 5))
-    assert resume_line(prepare(path), tmp_path) == f"campaign {tmp_path}: 16 cells, 5 already in the journal, 11 to run"
+    assert resume_line(prepare(path), tmp_path) == (
+        f"campaign {tmp_path}: 8 cells, 5 runs already in the journal, 11 runs to do"
+    )
+    assert resume_line(prepare(path, most_repeats=9), tmp_path).endswith(
+        "5 runs already in the journal, 11-60 runs to do"
+    )
 
 
 def test_a_dry_run_prints_the_matrix_and_a_time_and_writes_nothing(tmp_path: Path, made: list[str]) -> None:
@@ -168,9 +173,29 @@ def test_a_dry_run_prints_the_matrix_and_a_time_and_writes_nothing(tmp_path: Pat
     assert made == ["alexnet"]
     assert not (tmp_path / "results").exists()
     lan, slow, campaign, total = screen.lines
-    assert lan.startswith("pair (v1 → v2) under lan: 8 cells, about 0:")
+    assert lan.startswith("pair (v1 → v2) under lan: 4 cells, about 0:")
     assert lan.endswith(": only:v1, only:v2, P1, P4")
-    assert "under slow: 8 cells" in slow
-    assert campaign.endswith(": 16 cells, 16 to run")
+    assert "under slow: 4 cells" in slow
+    assert campaign.endswith(": 8 cells, 16 runs to do")
     assert total.startswith("estimated time 2:")
     assert "no device was touched" in total
+
+
+def test_a_dry_run_gives_the_least_and_the_most_time(tmp_path: Path, made: list[str]) -> None:
+    asked = options(**(GIVEN | {"results": str(tmp_path / "results"), "most_repeats": 6}))
+    screen = Recorder()
+    dry_run(asked, TESTBED, choose_folder(asked), screen)
+    assert made == ["alexnet"]
+    for line in (*screen.lines[:2], screen.lines[-1]):
+        assert re.search(r"\d:\d\d to \d+:\d\d", line), line
+    assert "8 cells, 16-48 runs to do" in screen.text
+
+
+def test_settled_cells_are_not_left(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(WHOLE)
+    assert prepare(path, most_repeats=6).left == (), "equal figures have no width"
+    wider = journal_of(["ok"] * len(ALL_RUNS), latency=lambda run: 10.0 + run.repeat * (run.cell.split == "P4"))
+    path.write_bytes(wider)
+    left = runs_of(prepare(path, most_repeats=6).left)
+    assert Counter((run.cell.split, run.cell.network) for run in left) == {("P4", "lan"): 4, ("P4", "slow"): 4}

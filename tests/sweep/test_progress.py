@@ -11,7 +11,9 @@ from rich.console import Console
 
 from stage_runtime.formats.row import Row
 from sweep.matrix import plan_matrix
-from sweep.progress import LineScreen, RichScreen, Tally, clock
+from sweep.progress import LineScreen, Tally, clock, clock_span, count_span
+from sweep.rich_screen import RichScreen
+from sweep.settling import Span
 from tests.sweep.support import bad, good, options, row_of, small_testbed
 
 
@@ -38,6 +40,13 @@ def test_a_duration_is_written_as_a_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
+def test_bounds_are_written_once_where_they_are_one() -> None:
+    assert clock_span(Span(50, 160)) == "0:50 to 2:40"
+    assert clock_span(Span(50.1, 50.2)) == "0:50"
+    assert count_span(Span(48.0, 160.0)) == "48-160"
+    assert count_span(Span(4.0, 4)) == "4"
+
+
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     time = [1000.0]
@@ -45,41 +54,80 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return time
 
 
+class Left:
+    """What is left of cell `c`, whose row changes it; a fixed number of runs unless told otherwise."""
+
+    def __init__(self, *spans: tuple[int, int]) -> None:
+        self.spans = list(spans)
+
+    def __call__(self, cell_id: str) -> Span:
+        assert cell_id == ROW.cell_id
+        return Span(*(self.spans.pop(0) if len(self.spans) > 1 else self.spans[0]))
+
+
+ROW = some_row()
+
+
+def tally_of(seconds: float, *spans: tuple[int, int]) -> Tally:
+    return Tally({ROW.cell_id: seconds}, Left(*spans))
+
+
 def test_the_time_left_follows_how_wrong_the_estimate_was(now: list[float]) -> None:
-    tally = Tally(4, 4000.0)
+    tally = tally_of(1000.0, (4, 4), (3, 3), (2, 2), (1, 1), (0, 0))
     now[0] += 500.0
     tally.begin()
-    assert tally.left_s() == 4000.0, "nothing is known yet, and getting ready does not count"
+    assert tally.left_s() == Span(4000.0, 4000.0), "nothing is known yet, and getting ready does not count"
+    now[0] += 1985.0
+    tally.count(ROW)
+    assert tally.left_s() == Span(3000.0 * 2015 / 1030, 3000.0 * 2015 / 1030)
+    now[0] += 15.0
+    tally.count(ROW)
+    assert tally.left_s().least == 2000.0 * 2030 / 2030
+    tally.count(ROW)
+    tally.count(ROW)
+    assert tally.left_s() == Span(0.0, 0.0)
+
+
+def test_one_slow_run_says_little(now: list[float]) -> None:
+    tally = tally_of(10.0, (4, 4), (3, 3))
     now[0] += 20.0
-    tally.count("ok", 10.0)
-    assert tally.left_s() == 3990.0 * 50 / 40, "twice as slow so far, but one cell says little"
-    now[0] += 1980.0
-    tally.count("ok", 990.0)
-    assert tally.left_s() == pytest.approx(3000.0 * 2, rel=0.02), "twice as slow for long"
-    tally.count("ok", 3000.0)
-    assert tally.left_s() == 0.0
-    tally.count("ok", 30.0)
-    assert tally.left_s() == 0.0
+    tally.count(ROW)
+    assert tally.left_s().least == 30.0 * 50 / 40, "twice as slow, but for 10 s alone"
+
+
+def test_runs_and_time_are_given_between_bounds_that_close_in(now: list[float]) -> None:
+    tally = tally_of(30.0, (3, 10), (2, 9), (1, 8), (1, 7), (0, 0))
+    assert tally.total == Span(3, 10)
+    assert tally.state() == "0 of 3-10 runs, 1:30 to 5:00 left"
+    for _ in range(3):
+        now[0] += 30.0
+        tally.count(ROW)
+    assert tally.total == Span(4, 10)
+    assert tally.state() == "3 of 4-10 runs, 0:30 to 3:30 left"
+    assert tally.describe(ROW).startswith("[ 3/4-10] ")
+    now[0] += 30.0
+    tally.count(ROW)
+    assert tally.state() == "4 of 4 runs, 0:00 left"
 
 
 def test_the_state_counts_and_names_what_is_not_ok(now: list[float]) -> None:
-    tally = Tally(10, 100.0)
+    tally = tally_of(10.0, (10, 10), (9, 9), (8, 8), (7, 7))
     now[0] += 10.0
-    tally.count("ok", 10.0)
-    assert tally.state() == "1 of 10 cells, 1:30 left"
+    tally.count(ROW)
+    assert tally.state() == "1 of 10 runs, 1:30 left"
     now[0] += 20.0
-    tally.count("failed", 10.0)
-    tally.count("timeout", 10.0)
-    assert tally.state() == "3 of 10 cells, 2 not ok, 1:10 left"
+    tally.count(some_row(bad()))
+    tally.count(some_row(bad(status="timeout")))
+    assert tally.state() == "3 of 10 runs, 2 not ok, 1:10 left"
     assert tally.by_status == {"ok": 1, "failed": 1, "timeout": 1}
 
 
 def test_a_line_says_which_cell_and_what_came_of_it(now: list[float]) -> None:
-    tally = Tally(120, 100.0)
+    tally = tally_of(1.0, (120, 120), (119, 119))
     now[0] += 1.0
-    tally.count("ok", 1.0)
-    said = tally.describe(some_row())
-    assert said == "[  1/120] alexnet pair lan P3 window 1 batch 8: 12.5 ms, 80.0 images/s · 1:39 left"
+    tally.count(ROW)
+    said = tally.describe(ROW)
+    assert said == "[  1/120] alexnet pair lan tcp P3 window 1 batch 8: 12.5 ms, 80.0 images/s · 1:59 left"
     assert "batch" not in tally.describe(some_row(batch=1))
     assert "FAILED: it broke" in tally.describe(some_row(bad()))
     assert "TIMEOUT: it broke" in tally.describe(some_row(bad(status="timeout")))
@@ -87,9 +135,8 @@ def test_a_line_says_which_cell_and_what_came_of_it(now: list[float]) -> None:
 
 
 def test_repeats_are_told_apart() -> None:
-    row = msgspec.structs.replace(some_row(), repeat=2)
-    assert "repeat 2" in Tally(1, 1.0).describe(row)
-    assert "repeat" not in Tally(1, 1.0).describe(some_row())
+    assert "repeat 2" in tally_of(1.0, (1, 1)).describe(msgspec.structs.replace(ROW, repeat=2))
+    assert "repeat" not in tally_of(1.0, (1, 1)).describe(ROW)
 
 
 def test_a_line_screen_writes_lines_alone() -> None:
