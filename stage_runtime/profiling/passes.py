@@ -24,17 +24,12 @@ class Pass(NamedTuple):
 def plan_round(number: int, batches: int) -> tuple[Pass, ...]:
     """Give the passes of one round: each of so many batch sizes once with marks and once without.
 
-    From round to round another batch size begins, and the other kind of pass comes first, so that what a
-    pass leaves behind in caches and allocators falls on all alike.
+    From round to round the other kind of pass comes first, and every other round another batch size, so that
+    what a pass leaves behind in caches and allocators falls on all alike.
     """
-    order = [(number + place) % batches for place in range(batches)]
-    return tuple(
-        Pass(batch, marked) for place, batch in enumerate(order) for marked in _both(first=(number + place) % 2 == 0)
-    )
-
-
-def _both(*, first: bool) -> tuple[bool, bool]:
-    return first, not first
+    order = [(number // 2 + place) % batches for place in range(batches)]
+    marked_first = number % 2 == 0
+    return tuple(Pass(batch, marked) for batch in order for marked in (marked_first, not marked_first))
 
 
 def rounds(passes: int, warmup: int, most_s: float) -> Iterator[tuple[int, bool]]:

@@ -35,10 +35,13 @@ def test_each_round_runs_every_batch_size_once_with_marks_and_once_without(batch
         assert sorted(plan_round(number, batches)) == everything
 
 
-def test_no_batch_size_and_no_kind_of_pass_always_begins() -> None:
-    assert {plan_round(number, 2)[0] for number in range(4)} == {(0, True), (1, False)}
-    first_of_its_batch = Counter(one for number in range(6) for one in plan_round(number, 3)[::2])
-    assert set(first_of_its_batch.values()) == {3}
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_each_batch_size_begins_as_often_and_so_does_each_kind_of_its_passes(batches: int) -> None:
+    turns = [plan_round(number, batches) for number in range(2 * batches)]
+    assert Counter(turn[0] for turn in turns) == {(size, kind): 1 for size in range(batches) for kind in (True, False)}
+    for size in range(batches):
+        kinds = Counter(next(one.marked for one in turn if one.batch == size) for turn in turns)
+        assert kinds == {True: batches, False: batches}
 
 
 def test_warm_up_comes_first_and_is_not_kept() -> None:
