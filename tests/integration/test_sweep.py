@@ -15,11 +15,20 @@ from typing import Any
 import psutil
 import pytest
 
+from analysis.samples import read_samples
+from stage_runtime.formats.row import Row
+from sweep.journal import read_rows
+from sweep.options import parse_options
+from sweep.settling import Settling
 from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
 
 pytestmark = pytest.mark.integration
 
-QUICK = {"batch": "1", "batches": "5", "warmup": "1", "splits": "P3,P17", "report": "false"}
+# The budget is one run of each cell, and the transport one, where a test does not ask for more.
+QUICK = {
+    "budget": "quick", "transports": "tcp", "batch": "1", "batches": "5", "warmup": "1", "splits": "P3,P17",
+    "report": "false",
+}  # fmt: skip
 FIRST_ROWS_WITHIN_S = 120
 
 
@@ -142,20 +151,49 @@ def assert_whole(results: Path, cells: int) -> None:
     assert set(counts.values()) == {1}
 
 
-def test_killed_driver_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
-    words = command(bed, results, splits="P3,P5,P7,P9", batches="6")
-    kill_after_rows(words, results, rows=4)
+def test_killed_driver_loses_and_repeats_nothing_and_goes_on_until_cells_are_settled(
+    bed: VirtualTestbed, results: Path
+) -> None:
+    rule = {"repeats": "2", "most_repeats": "4", "target_percent": "10"}
+    words = command(bed, results, splits="P3,P9", window="1", batches="6", **rule)
+    kill_after_rows(words, results, rows=6)
     assert_no_play_left(bed)
     resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert_whole(results, cells=12)
+    (journal,) = results.glob("*/journal.jsonl")
+    rows = list(read_rows(journal))
+    settling = Settling(parse_options({"model": "mobilenet_v2", **rule}), rows)
+    repeats: dict[str, list[int]] = {}
+    for row in rows:
+        repeats.setdefault(row.cell_id, []).append(row.repeat)
+    assert len(repeats) == 4
+    for cell_id, found in repeats.items():
+        assert found == list(range(len(found))), "each repeat once, block by block"
+        assert settling.left(cell_id).most == 0
+        before = Settling(parse_options({"model": "mobilenet_v2", **rule}), [r for r in rows if r.repeat < found[-1]])
+        assert before.wants(cell_id, found[-1]), "no repeat of a settled cell"
+    assert_samples_of_every_run(journal.parent, rows)
+
+
+def assert_samples_of_every_run(folder: Path, rows: list[Row]) -> None:
+    assert {path.suffix for path in (folder / "samples").iterdir()} == {".parquet"}
+    found = read_samples(folder)
+    stages = found.drop_duplicates(["cell_id", "repeat", "stage"]).groupby(["cell_id", "repeat"])["stage"].count()
+    assert stages.to_dict() == {(row.cell_id, row.repeat): len(row.stages) for row in rows}
+    first = found[(found["stage"] == 0) & ~found["warmup"]]
+    for row in rows:
+        run = first[(first["cell_id"] == row.cell_id) & (first["repeat"] == row.repeat)]
+        responses = (run["back_ns"] - run["received_ns"]) / 1e6
+        assert len(run) == row.batches
+        assert responses.median() == pytest.approx(row.response_ms), "any statistic can be recomputed"
 
 
 def test_killed_playbook_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
     words = [
         str(ANSIBLE / "ansible-playbook"), "-i", str(bed.inventory), "sweep.yml",
         "-e", "model=mobilenet_v2", "-e", "chains=near", "-e", "networks=quick", "-e", "splits=P3,P5,P7,P9",
-        "-e", "batches=6", "-e", "warmup=1", "-e", "report=false", "-e", f"results={results}",
+        "-e", "batches=6", "-e", "warmup=1", "-e", "budget=quick", "-e", "transports=tcp", "-e", "report=false",
+        "-e", f"results={results}",
     ]  # fmt: skip
     kill_after_rows(words, results, rows=4)
     assert_no_play_left(bed)
@@ -202,6 +240,7 @@ def test_port_in_use_is_named(bed: VirtualTestbed, results: Path) -> None:
         ("chains", "pis", "near"),
         ("batchs", "4", "batches"),
         ("window", "0", "from 1"),
+        ("budget", "papr", "paper"),
         ("weights", "./nowhere.pth", "safetensors"),
     ],
 )
@@ -217,7 +256,7 @@ def test_typos_touch_nothing(bed: VirtualTestbed, results: Path, option: str, va
 def test_dry_run_touches_nothing(bed: VirtualTestbed, results: Path) -> None:
     done = run(bed, results, dry_run="true", networks="quick,slow")
     assert done.returncode == 0, done.stderr
-    assert "16 cells" in done.stdout
+    assert "16 cells, 16 runs to do" in done.stdout
     assert "estimated time" in done.stdout
     assert not results.exists()
 
