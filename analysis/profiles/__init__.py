@@ -1,0 +1,1 @@
+"""Block profiles: what each block costs on each device, and what that says of each split point."""
