@@ -1,4 +1,4 @@
-"""Find campaigns: folders that hold a ``journal.jsonl``."""
+"""Find campaigns: folders that hold a ``journal.jsonl``, or a packed one (``journal.jsonl.gz``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis.errors import AnalysisError
 
 JOURNAL = "journal.jsonl"
+PACKED_JOURNAL = f"{JOURNAL}.gz"
 FIRST_SWEEP = "run `ansible-playbook sweep.yml -e model=mobilenet_v2` first, or name a campaign's folder"
 
 
@@ -27,7 +28,7 @@ class Campaign:
 
 def list_campaigns(results: Path) -> list[Campaign]:
     """Return the campaigns under ``results``, the one written last first."""
-    journals = [path for path in results.glob(f"*/{JOURNAL}") if path.is_file()]
+    journals = [journal for folder in results.glob("*/") if (journal := _journal_in(folder)) is not None]
     journals.sort(key=lambda path: (path.stat().st_mtime_ns, path.parent.name), reverse=True)
     return [Campaign(folder=path.parent, journal=path) for path in journals]
 
@@ -54,8 +55,14 @@ def _find_campaign(name: Path, results: Path) -> Campaign:
     for path in (name, results / name):
         if path.is_file():
             return Campaign(folder=path.parent, journal=path)
-        if (path / JOURNAL).is_file():
-            return Campaign(folder=path, journal=path / JOURNAL)
+        journal = _journal_in(path)
+        if journal is not None:
+            return Campaign(folder=path, journal=journal)
     known = ", ".join(campaign.name for campaign in list_campaigns(results)[:10])
     hint = f"campaigns under {results.resolve()}: {known}" if known else FIRST_SWEEP
     raise AnalysisError(f"no {JOURNAL} in {name} nor in {results / name}; {hint}")
+
+
+def _journal_in(folder: Path) -> Path | None:
+    """Return the folder's journal; where a packed one lies beside, the plain one is still being written to."""
+    return next((path for name in (JOURNAL, PACKED_JOURNAL) if (path := folder / name).is_file()), None)

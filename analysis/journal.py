@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def read_journals(campaigns: Sequence[Campaign]) -> Journal:
 def _parse(path: Path) -> tuple[list[Entry], list[str]]:
     entries = []
     notes = []
-    lines = path.read_bytes().split(b"\n")
+    lines = _read(path).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -77,6 +79,17 @@ def _parse(path: Path) -> tuple[list[Entry], list[str]]:
             what = "the last line was cut short" if number == len(lines) else "a line is no JSON"
             notes.append(f"{path}:{number}: {what} and is ignored")
     return entries, notes
+
+
+def _read(path: Path) -> bytes:
+    """Return a journal's bytes, unpacked if it is packed; raises :class:`FormatError` for a damaged pack."""
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as exc:
+        raise FormatError(f"{path}: the packed journal is damaged ({exc}); fetch it again") from exc
 
 
 def _row(line: bytes) -> Row:

@@ -68,10 +68,12 @@ def _versions() -> dict[str, str]:
 
 
 def describe(home: str) -> dict[str, object]:
-    """Describe this device; `home` is where its runtime, shards and environment lie."""
+    """Describe this device; `home` is where its runtime, shards and environment lie.
+
+    Its host name is left out: a campaign knows it by its inventory name, and may be published.
+    """
     disk = os.statvfs(home)
     return {
-        "hostname": platform.node(),
         "machine": platform.machine(),
         "model": _model(),
         "kernel": platform.release(),

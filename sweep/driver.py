@@ -28,7 +28,7 @@ from sweep.options import Options
 from sweep.places import CHECKOUT, LOCKS
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
 from sweep.progress import Screen, Tally, clock
-from sweep.provenance import control_provenance, weights_text
+from sweep.provenance import control_provenance, weights_text, without_folders
 from sweep.samples import take_up_leftovers
 from sweep.schedule import lanes_of
 from sweep.secret import new_secret
@@ -89,8 +89,8 @@ def _write_campaign(
         CAMPAIGN_FILE,
         {
             "campaign": campaign.name,
-            "options": options,
-            "command": list(command),
+            "options": without_folders(options),
+            "command": without_folders(list(command)),
             "chains": definitions.chains,
             "networks": definitions.networks,
             "devices": definitions.devices,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stage_runtime import __version__
 from stage_runtime.formats.manifest import WeightsSource
 
+# the folders of an absolute path, or of one under a home, at the start of a text or behind `=` or a separator
+_FOLDERS = re.compile(r"(?:(?<=[=,:\s'\"])|^)(?:~[\w.-]*)?/(?:[^\s,'\"/]+/)*(?=[^\s,'\"/])")
 _PACKAGES = ("ansible-core", "ansible-runner", "torch", "torchvision", "msgspec", "safetensors")
 
 
@@ -29,6 +34,23 @@ def weights_text(weights: WeightsSource) -> str:
     if weights.kind == "torchvision":
         return str(weights.name)
     return f"file:{weights.sha256}"
+
+
+def without_folders(content: object) -> Any:
+    """Return `content` as plain JSON, absolute paths in its texts shortened to their last part.
+
+    A campaign's record may be published: where its user keeps things is nobody's business, and what a file
+    held stands in its hash (``weights``, ``inputs_id``).
+    """
+    return _shorten(msgspec.to_builtins(content))
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, str):
+        return _FOLDERS.sub("", value)
+    if isinstance(value, dict):
+        return {key: _shorten(inner) for key, inner in value.items()}
+    return [_shorten(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def control_provenance(checkout: Path) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stage_runtime.formats.manifest import WeightsSource
-from sweep.provenance import control_provenance, file_digest, git_state, weights_text
+from sweep.options import Options
+from sweep.provenance import control_provenance, file_digest, git_state, weights_text, without_folders
 
 
 def git(folder: Path, *words: str) -> None:
@@ -60,3 +61,27 @@ def test_versions_of_what_matters_are_named(tmp_path: Path) -> None:
     assert found["packages"]["ansible-runner"]
     assert found["splitbed"]
     assert found["kernel"]
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        ("/home/anna/photos", "photos"),
+        ("weights=/home/anna/models/w.pth", "weights=w.pth"),
+        ("~anna/w.pth", "w.pth"),
+        ("inputs='/home/anna/my'", "inputs='my'"),
+        ("results", "results"),
+        ("shelf/w.pth", "shelf/w.pth"),
+        ("5 Mbit/s, 1/2", "5 Mbit/s, 1/2"),
+        ("https://download.pytorch.org/whl/cpu", "https://download.pytorch.org/whl/cpu"),
+    ],
+)
+def test_a_campaigns_record_keeps_no_folders(text: str, recorded: str) -> None:
+    assert without_folders(["python", text]) == ["python", recorded]
+
+
+def test_the_options_are_recorded_as_asked_but_for_folders() -> None:
+    recorded = without_folders(Options(model=("vgg16",), inputs="/home/anna/photos", repeats=3))
+    assert recorded["model"] == ["vgg16"]
+    assert recorded["repeats"] == 3
+    assert recorded["inputs"] == "photos"
