@@ -107,7 +107,8 @@ def _write(model: ModelCosts, out: Path, *, figures: bool) -> None:
     from analysis.figures.block_times import draw_block_times  # noqa: PLC0415
     from analysis.figures.split_costs import draw_split_costs  # noqa: PLC0415
 
-    for name, figure in (("block-times", draw_block_times(model)), ("splits", draw_split_costs(model))):
+    drawn = {"block-times": draw_block_times(model)} | ({"splits": draw_split_costs(model)} if model.splits else {})
+    for name, figure in drawn.items():
         for kind in ("svg", "png"):
             (out / f"{name}.{kind}").write_bytes(style.write(figure, kind))
 

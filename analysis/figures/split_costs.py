@@ -23,7 +23,7 @@ _WIDEST_IN = 14.0
 
 @mpl.rc_context(style.RC)
 def draw_split_costs(model: ModelCosts) -> Figure:
-    """Draw the cumulative share of the time on each device over the split points, and the output bytes under it."""
+    """Draw the cumulative share of the time on each device over the split points (one at least), and the bytes."""
     width = min(max(1.4 + len(model.splits) * _COLUMN_IN, 6.2), _WIDEST_IN)
     figure = style.new_figure(width, _HEIGHT_IN)
     above, below = figure.subplots(2, 1, squeeze=False, sharex=True).ravel()
@@ -58,7 +58,7 @@ def _draw_bytes(axes: Axes, model: ModelCosts) -> None:
     axes.bar([split.index for split in model.splits], sizes, width=0.72, color=colours)
     sent = model.input_bytes_per_sample / _KIB
     axes.axhline(sent, color=style.INK, lw=1.0, ls="--")
-    axes.set_ylim(min(*sizes, sent) / 2, max(*sizes, sent) * 1.6)
+    axes.set_ylim(min([*sizes, sent]) / 2, max([*sizes, sent]) * 1.6)
     style.log_axis(axes, "y")
     axes.yaxis.set_major_formatter(FuncFormatter(style.plain_number))
     axes.set_ylabel("KiB that cross, per image")
