@@ -7,13 +7,15 @@ import argparse
 import contextlib
 import logging
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stage_runtime.errors import SplitbedError
 from stage_runtime.models.names import PAPER
+from sweep.budgets import BUDGET_NAMES
 from sweep.direct import command as direct
 from sweep.driver import sweep
-from sweep.options import OPTION_HELP, Options, parse_options, parse_words
+from sweep.options import GRANULARITIES, OPTION_HELP, TRANSPORTS, Options, parse_options, parse_words
 from sweep.places import CHECKOUT
 from sweep.terminal import obey_signals, open_screen
 
@@ -22,8 +24,8 @@ EXIT_BAD_INPUT = 2
 _EXAMPLES = """
 examples:
   python -m sweep run model=mobilenet_v2
-  python -m sweep run model=vgg16,resnet18 chains=pi_to_pi networks=lan,wifi repeats=5
-  python -m sweep run model=alexnet splits=P3,P8-P12 batch=1 dry_run=true
+  python -m sweep run model=vgg16,resnet18 chains=pi_to_pi networks=lan,wifi target_percent=2
+  python -m sweep run model=alexnet splits=P3,P8-P12 budget=quick dry_run=true
   python -m sweep run model=squeezenet1_1 granularity=all
 
 The same options are extra vars of ansible-playbook sweep.yml -e model=mobilenet_v2.
@@ -32,10 +34,19 @@ exit status: 0 all cells ok, 1 some failed, 2 bad option or inventory, 3 some no
 """
 
 
+_CHOICES: Mapping[str, Iterable[str]] = {
+    "model": PAPER,
+    "budget": BUDGET_NAMES,
+    "granularity": GRANULARITIES,
+    "transports": (*TRANSPORTS, ",".join(TRANSPORTS)),
+}
+
+
 def _complete(prefix: str, **_kwargs: object) -> list[str]:
-    """Complete option names, and the models after ``model=``."""
-    if prefix.startswith("model="):
-        return [f"model={name}" for name in PAPER]
+    """Complete option names, and what an option that has few values accepts."""
+    name = prefix.partition("=")[0]
+    if name in _CHOICES:
+        return [f"{name}={choice}" for choice in _CHOICES[name]]
     return [f"{name}=" for name in (*Options.__struct_fields__, "inventory")]
 
 

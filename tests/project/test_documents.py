@@ -14,6 +14,7 @@ from analysis.compute import analyse
 from analysis.journal import read_journals
 from analysis.tables import fronts_frame, points_frame
 from stage_runtime.formats.row import HopFigures, LinkDirection, Measurement, Row, StageFigures
+from stage_runtime.formats.samples import COLUMNS
 from sweep.options import Options
 from tests.analysis.synthetic import Plan, make_rows, write_campaign
 from tests.project.structure import ROOT
@@ -68,6 +69,10 @@ def test_readme_lists_every_option_of_a_sweep() -> None:
 @pytest.mark.parametrize("struct", [Row, Measurement, StageFigures, HopFigures, LinkDirection])
 def test_methodology_defines_every_field(struct: type[msgspec.Struct]) -> None:
     assert sorted(_defined_under(struct.__name__)) == sorted(struct.__struct_fields__)
+
+
+def test_methodology_defines_every_column_of_the_samples() -> None:
+    assert _defined_under("samples") == list(COLUMNS)
 
 
 def test_methodology_defines_every_column_of_the_tables(tmp_path: Path) -> None:

@@ -121,3 +121,5 @@ def test_help_teaches_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tab_completes_options_and_models() -> None:
     assert {"model=", "networks=", "inventory="} <= set(_complete(""))
     assert "model=vgg16" in _complete("model=v")
+    assert _complete("budget=") == ["budget=quick", "budget=normal", "budget=paper"]
+    assert "transports=tcp,rpc" in _complete("transports=t")
