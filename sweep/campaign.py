@@ -1,8 +1,8 @@
 """A campaign: one folder of results, found again by the next command like it.
 
 The folder's name holds the models and a hash of the options that every cell of it shares
-(granularity, weights, inputs, batches, seed, …).  Chains, networks, splits, windows and repeats
-are not in it: asking for more of them extends the campaign.
+(granularity, weights, inputs, batches, seed, …).  Chains, networks, splits, windows, transports and how
+often a cell is run are not in it: asking for more of them extends the campaign.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def campaign_stem(options: Options) -> str:
 
 
 def choose_folder(options: Options) -> Path:
-    """Pick the folder: the newest try of this campaign, or a new one where ``fresh`` is asked for."""
+    """Pick the folder: the newest try of this campaign, or a new one where ``fresh`` is asked for.
+
+    Raises CampaignError where that one is packed.
+    """
     root = Path(options.results).expanduser()
     stem = campaign_stem(options)
     tries = sorted(
@@ -56,7 +59,14 @@ def choose_folder(options: Options) -> Path:
         if (match := re.fullmatch(re.escape(stem) + r"(?:\.(\d+))?", path.name))
     )
     number = (tries[-1] if tries else 1) + (1 if options.fresh and tries else 0)
-    return root / (stem if number == 1 else f"{stem}.{number}")
+    folder = root / (stem if number == 1 else f"{stem}.{number}")
+    packed = folder / f"{JOURNAL}.gz"
+    if packed.exists():
+        raise CampaignError(
+            f"`{folder}` is packed for shipping and not gone on with; remedy: fresh=true begins another campaign, "
+            f"`gunzip {packed}` opens this one again"
+        )
+    return folder
 
 
 class Campaign:

@@ -92,6 +92,16 @@ def test_fresh_begins_another_try_and_the_next_command_goes_on_with_it(tmp_path:
     assert choose_folder(options(**results)).name.endswith(".10")
 
 
+def test_a_packed_campaign_is_not_gone_on_with(tmp_path: Path) -> None:
+    results = {"results": str(tmp_path)}
+    folder = choose_folder(options(**results))
+    folder.mkdir()
+    (folder / "journal.jsonl.gz").touch()
+    with pytest.raises(CampaignError, match="packed for shipping.*fresh=true"):
+        choose_folder(options(**results))
+    assert choose_folder(options(**results, fresh=True)).name == f"{folder.name}.2"
+
+
 def test_a_campaign_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     with (
