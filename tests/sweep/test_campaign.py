@@ -97,7 +97,7 @@ def test_a_packed_campaign_is_not_gone_on_with(tmp_path: Path) -> None:
     folder = choose_folder(options(**results))
     folder.mkdir()
     (folder / "journal.jsonl.gz").touch()
-    with pytest.raises(CampaignError, match="packed for shipping.*fresh=true"):
+    with pytest.raises(CampaignError, match=r"packed for shipping.*fresh=true"):
         choose_folder(options(**results))
     assert choose_folder(options(**results, fresh=True)).name == f"{folder.name}.2"
 
