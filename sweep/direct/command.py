@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from stage_runtime.errors import SplitbedError
-from sweep.direct.devices import DEFAULT_PORT, chain_name, parse_devices, parse_port, testbed_of
+from sweep.direct.devices import DEFAULT_PORT, chain_name, make_testbed, parse_devices, parse_port
 from sweep.direct.field import DirectField
 from sweep.driver import sweep
 from sweep.errors import OptionError
-from sweep.options import OPTION_HELP, parse_options, parse_words
+from sweep.options import OPTION_HELP, Options, parse_options, parse_words
 from sweep.terminal import obey_signals, open_screen
 
 EXIT_BAD_INPUT = 2
@@ -59,14 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
 
 
+def _require_scipy(options: Options) -> None:
+    """Refuse, before anything is measured, what would fail at the first interval without scipy."""
+    if options.most_repeats > options.repeats and importlib.util.find_spec("scipy") is None:
+        raise OptionError(
+            f"repeating cells until they are settled needs scipy, which is not installed here; remedy: a fixed number "
+            f"of runs, such as most_repeats={options.repeats}"
+        )
+
+
 def _run(told: list[str]) -> int:
     words = parse_words(told)
     if "devices" not in words:
         raise OptionError(f"option `devices` is missing; remedy: devices={_HERE['devices'].rpartition(' ')[2]}")
     port = parse_port(words.pop("port", str(DEFAULT_PORT)))
     devices = parse_devices(words.pop("devices"), sorted(os.sched_getaffinity(0)), port)
-    testbed = testbed_of(devices, words.pop("chain", chain_name(devices)))
+    testbed = make_testbed(devices, words.pop("chain", chain_name(devices)))
     options = parse_options({"report": "false", **words})
+    _require_scipy(options)
     control = obey_signals()
     with open_screen() as screen, DirectField(testbed) as field:
         asked = ["python", "-m", "sweep", "direct", *told]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from sweep.direct.cgroups import QuotaGroups
+from sweep.places import CHECKOUT
 from sweep.testbed import Device
 
 _HERE = Path(__file__).resolve().parent
@@ -52,7 +54,7 @@ def confine(device: Device, cores: tuple[int, ...], groups: QuotaGroups) -> Conf
     group, why = None, ""
     if device.cpus is not None and device.cpus != len(cores):
         try:
-            group = str(groups.make(f"{device.name}@{device.stage_port}", device.cpus))
+            group = str(groups.make(_group_name(device), device.cpus))
         except OSError as exc:
             why = f"no control group can be made ({exc.strerror or exc})"
     return Confinement(
@@ -63,6 +65,11 @@ def confine(device: Device, cores: tuple[int, ...], groups: QuotaGroups) -> Conf
         threads=_threads(device, cores, limited=group is not None),
         why_no_quota=why,
     )
+
+
+def _group_name(device: Device) -> str:
+    """Give the device's name in this checkout, which one sweep at a time holds: what a killed one left is reused."""
+    return f"{device.name}.{hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]}"
 
 
 def _threads(device: Device, cores: tuple[int, ...], *, limited: bool) -> int:

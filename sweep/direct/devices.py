@@ -117,7 +117,7 @@ def chain_name(devices: Sequence[Device]) -> str:
     return "_to_".join(device.name.rstrip("0123456789") or device.name for device in devices)
 
 
-def testbed_of(devices: Sequence[Device], chain: str) -> Testbed:
+def make_testbed(devices: Sequence[Device], chain: str) -> Testbed:
     """Give the testbed with the one chain of all `devices`, and the one network that is this machine's loopback.
 
     Raises OptionError for a chain's name that could not be typed.

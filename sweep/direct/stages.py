@@ -21,6 +21,7 @@ import msgspec
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig
+from stage_runtime.stage.__main__ import EXIT_PORT
 from sweep.direct.confine import Confinement
 from sweep.errors import StageError
 from sweep.places import CHECKOUT
@@ -97,7 +98,8 @@ class Stage:
                 return status
             ended = self._process.poll() if self._process is not None else None
             if ended is not None:
-                raise self._error(f"the stage ended with status {ended} while starting: {self._last_words()}")
+                remedy = "; here: port=NUMBER" if ended == EXIT_PORT else ""
+                raise self._error(f"the stage ended with status {ended} while starting: {self._last_words()}{remedy}")
             if cancelled():
                 raise self._error("the sweep was stopped")
             if time.monotonic() > deadline:
