@@ -12,10 +12,14 @@ import pytest
 from analysis.campaigns import find_campaigns
 from analysis.compute import analyse
 from analysis.journal import read_journals
+from analysis.profiles.costs import find_costs
+from analysis.profiles.tables import blocks_frame
 from analysis.tables import fronts_frame, points_frame
+from stage_runtime.formats.profile import BlockProfile, BlockTimes, ModelProfile, ModelTimes
 from stage_runtime.formats.row import HopFigures, LinkDirection, Measurement, Row, StageFigures
 from stage_runtime.formats.samples import COLUMNS
 from sweep.options import Options
+from tests.analysis.profiles.conftest import make_profile
 from tests.analysis.synthetic import Plan, make_rows, write_campaign
 from tests.project.structure import ROOT
 
@@ -66,13 +70,21 @@ def test_readme_lists_every_option_of_a_sweep() -> None:
     assert all(f"{name}=true" in _README for name in in_the_text)
 
 
-@pytest.mark.parametrize("struct", [Row, Measurement, StageFigures, HopFigures, LinkDirection])
+@pytest.mark.parametrize(
+    "struct",
+    [Row, Measurement, StageFigures, HopFigures, LinkDirection, ModelProfile, ModelTimes, BlockProfile, BlockTimes],
+)
 def test_methodology_defines_every_field(struct: type[msgspec.Struct]) -> None:
     assert sorted(_defined_under(struct.__name__)) == sorted(struct.__struct_fields__)
 
 
 def test_methodology_defines_every_column_of_the_samples() -> None:
     assert _defined_under("samples") == list(COLUMNS)
+
+
+def test_methodology_defines_every_column_of_the_profiles_table() -> None:
+    columns = blocks_frame(find_costs([make_profile("pi1")])).columns
+    assert _defined_under("blocks") == list(columns)
 
 
 def test_methodology_defines_every_column_of_the_tables(tmp_path: Path) -> None:
