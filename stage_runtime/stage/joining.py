@@ -43,8 +43,7 @@ def join_world(config: WorldConfig, rank: int, deadline: Deadline, note: Callabl
     me = config.members[rank]
     # RPC and its process group would look the host's name up otherwise, and listen on what that gives.
     os.environ["TP_SOCKET_IFNAME"] = os.environ["GLOO_SOCKET_IFNAME"] = interface_of(me.address)
-    note("waiting for the other stages")
-    store = meet(config, rank, deadline)
+    store = meet(config, rank, deadline, note)
     note("initialising RPC")
     _init_rpc(store, rank, len(config.members), deadline)
     note("calling the other stages")

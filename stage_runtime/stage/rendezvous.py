@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 # What torch.distributed hands on, where type checkers see it.
@@ -17,12 +18,15 @@ _TRY_AGAIN_S = 0.2
 _ATTEMPT_S = 5.0
 
 
-def meet(config: WorldConfig, rank: int, deadline: Deadline) -> Store:
-    """Wait until all members are at the store, and give it.
+def meet(config: WorldConfig, rank: int, deadline: Deadline, note: Callable[[str], None]) -> Store:
+    """Wait until all members are at the store, and give it; tell ``note`` what for.
 
     Raises TransportError naming the store that cannot be kept or reached, or the devices that did not come.
+    Hangs for good, like the store's own client, where somebody else listens on its port and says nothing.
     """
+    note(f"looking for {_describe(config)}")
     store = _keep_store(config, deadline) if rank == 0 else _find_store(config, rank, deadline)
+    note("waiting for the other stages")
     keys = [_key(config, number) for number in range(len(config.members))]
     try:
         store.set(keys[rank], "")
@@ -30,6 +34,11 @@ def meet(config: WorldConfig, rank: int, deadline: Deadline) -> Store:
     except RuntimeError as exc:
         raise TransportError(_who_is_missing(config, store, keys)) from exc
     return PrefixStore(config.id, store)
+
+
+def _describe(config: WorldConfig) -> str:
+    first = config.members[0]
+    return f"the RPC world's store on {first.device} ({first.address}:{config.store_port})"
 
 
 def _key(config: WorldConfig, rank: int) -> str:
@@ -76,7 +85,7 @@ def _find_store(config: WorldConfig, rank: int, deadline: Deadline) -> Store:
                 first.address,
                 config.store_port,
                 is_master=False,
-                timeout=timedelta(seconds=deadline.left_s()),
+                timeout=timedelta(seconds=wait_s),
                 wait_for_workers=False,
             )
             if store.check([_key(config, 0)]):
@@ -86,9 +95,7 @@ def _find_store(config: WorldConfig, rank: int, deadline: Deadline) -> Store:
         except RuntimeError as exc:
             reason = str(exc)
         time.sleep(_TRY_AGAIN_S)
-    raise TransportError(
-        f"found no store of the RPC world on {first.device} at {first.address}:{config.store_port}: {reason}"
-    )
+    raise TransportError(f"did not find {_describe(config)}: {reason}")
 
 
 def _who_is_missing(config: WorldConfig, store: Store, keys: list[str]) -> str:

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 State = Literal["joining", "up", "failed"]
 
+# What joining itself gives up on in time has a better reason than that it hangs.
+_SLACK_S = 2.0
 _FLUSH_S = 1.0
 
 
@@ -32,6 +34,7 @@ class World:
         self._config = config
         self._device = device
         self._deadline = Deadline(config.timeout_s)
+        self._patience = Deadline(config.timeout_s + _SLACK_S)
         self._lock = threading.Lock()
         self._settled = threading.Event()
         self._state: State = "joining"
@@ -55,14 +58,14 @@ class World:
 
     def status(self) -> dict[str, str]:
         """Say how joining goes; a join that hangs counts as failed once its time is over."""
-        if self._deadline.over:
+        if self._patience.over:
             self._settle("failed", f"it was still {self._doing} after {self._config.timeout_s:g} s")
         with self._lock:
             return {"state": self._state, "reason": self._reason}
 
     def wait(self) -> None:
         """Wait until the world is up or has failed, which is no longer than the time that it has to come up."""
-        self._settled.wait(self._deadline.left_s())
+        self._settled.wait(self._patience.left_s())
 
     def transport(self) -> Transport:
         """Give the transport between the members; raises TransportError where the world is not up."""

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from stage_runtime.formats.cell import Cell, CellStage
 from stage_runtime.formats.manifest import Manifest
-from stage_runtime.formats.stage_config import StageConfig
+from stage_runtime.formats.stage_config import StageConfig, WorldConfig, WorldMember
 
 CHECKOUT = Path(__file__).parents[3]
 CONTROL = CHECKOUT / "stage_runtime" / "control.py"
@@ -110,11 +111,23 @@ def wait_ready(stage: StageProcess) -> None:
         time.sleep(0.05)
 
 
+def with_world(configs: Sequence[StageConfig], **changes: Any) -> list[StageConfig]:
+    """Have the stages join an RPC world; they must all be on 127.0.0.1, which is its interface's first address."""
+    members = tuple(
+        WorldMember(device=config.device, address=config.data_address, port=config.port) for config in configs
+    )
+    values: dict[str, Any] = {
+        "id": secrets.token_hex(4),
+        "members": members,
+        "store_port": free_port(configs[0].data_address),
+    }
+    world = WorldConfig(**values | changes)
+    return [structs.replace(config, world=world) for config in configs]
+
+
 @contextlib.contextmanager
-def stages(folder: Path, cache: Path, count: int, **changes: Any) -> Iterator[list[StageProcess]]:
-    """Run ``count`` stage processes; they are ended, come what may."""
-    secret = secrets.token_hex(16).encode()
-    configs = [stage_config(folder, cache, number, secret, **changes) for number in range(1, count + 1)]
+def running_stages(configs: Sequence[StageConfig]) -> Iterator[list[StageProcess]]:
+    """Run stage processes; they are ended, come what may."""
     running: list[StageProcess] = []
     try:
         running.extend(StageProcess(config, start(config)) for config in configs)
@@ -125,6 +138,19 @@ def stages(folder: Path, cache: Path, count: int, **changes: Any) -> Iterator[li
         for stage in running:
             stage.process.kill()
             stage.process.communicate()
+
+
+@contextlib.contextmanager
+def stages(folder: Path, cache: Path, count: int, **changes: Any) -> Iterator[list[StageProcess]]:
+    """Run ``count`` stage processes; they are ended, come what may."""
+    with running_stages(stage_configs(folder, cache, count, **changes)) as running:
+        yield running
+
+
+def stage_configs(folder: Path, cache: Path, count: int, **changes: Any) -> list[StageConfig]:
+    """Configure stages that share a secret."""
+    secret = secrets.token_hex(16).encode()
+    return [stage_config(folder, cache, number, secret, **changes) for number in range(1, count + 1)]
 
 
 def make_cell(chain: Sequence[StageConfig], manifest: Manifest, cut: Sequence[int], **changes: Any) -> Cell:

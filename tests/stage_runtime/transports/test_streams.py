@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from torch.distributed import rpc
 
 from stage_runtime.errors import TransportError, TransportTimeoutError
@@ -14,6 +15,8 @@ from stage_runtime.formats.stage_config import WorldConfig, WorldMember
 from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Stream, Transport
 from stage_runtime.transports.memory import MemoryTransport
+from stage_runtime.transports.rpc.calls import TABLES
+from stage_runtime.transports.rpc.stream import RpcStream
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
 from tests.stage_runtime.stage.processes import free_port
 
@@ -150,6 +153,43 @@ def test_a_port_in_use_is_named(transport: Transport) -> None:
     with pytest.raises(TransportError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
         transport.listen("127.0.0.1", port)
     listener.close()
+
+
+def test_rpc_forgets_streams_that_are_closed(own_world: Transport) -> None:
+    listener, port = listen(own_world)
+    for _ in range(3):
+        caller = own_world.connect("127.0.0.1", port, 5)
+        called = listener.accept(5)
+        assert called is not None
+        assert len(TABLES._streams) == 2
+        caller.send([memoryview(bytes(10_000))], 5)
+        caller.close()
+        called.close()
+    listener.close()
+    assert TABLES._streams == TABLES._listeners == {}
+
+
+def test_rpc_connects_to_members_alone(own_world: Transport) -> None:
+    with pytest.raises(TransportError, match=r"192\.0\.2\.1:47300: it is no member of this stage's RPC world"):
+        own_world.connect("192.0.2.1", 47300, 1)
+
+
+def test_rpc_puts_frames_in_order_and_answers_when_there_is_room() -> None:
+    stream = RpcStream((0, 99, "caller"), (0, 99, "called"), "peer", 0)
+    answers: list[torch.futures.Future[bool]] = [torch.futures.Future() for _ in range(3)]
+    large = torch.full((20 * 2**20,), 7, dtype=torch.uint8)
+    stream.take(1, (large, b"end"), answers[1])
+    assert not answers[1].done()
+    with pytest.raises(TransportTimeoutError):
+        receive(stream, 1, 0.01)
+    stream.take(0, (b"begin",), answers[0])
+    assert receive(stream, 5) == b"begin"
+    assert receive(stream, large.nbytes) == large.numpy().tobytes()
+    assert not answers[1].done()
+    assert receive(stream, 3) == b"end"
+    assert answers[0].wait() is answers[1].wait() is True
+    stream.take(2, (large,), answers[2])
+    TABLES.remove((0, 99, "caller"))
 
 
 def test_tcp_connects_from_the_address_it_was_given() -> None:
