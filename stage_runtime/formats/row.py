@@ -53,6 +53,7 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stolen_percent: float | None = None
     swapped_mb: float | None = None
     quota_throttled_percent: float | None = None
+    waited_percent: float | None = None
     sampler_percent: float | None = None
 
 

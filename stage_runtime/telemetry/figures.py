@@ -23,4 +23,5 @@ class TelemetryFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     stolen_percent: float | None = None
     swapped_mb: float | None = None
     quota_throttled_percent: float | None = None
+    waited_percent: float | None = None
     sampler_percent: float | None = None

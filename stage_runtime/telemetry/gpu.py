@@ -77,7 +77,7 @@ class GpuSampler:
             return None
         self._thread.join()
         seen = self._samples
-        if not seen.utilisation:
+        if not seen.memory:
             return None
         return GpuFigures(
             utilisation_percent=sum(seen.utilisation) / len(seen.utilisation),

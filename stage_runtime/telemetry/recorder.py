@@ -85,6 +85,7 @@ class Recorder:
             quota_throttled_percent=_percent(
                 _grown(begin.counters.throttled_ns, end.counters.throttled_ns), elapsed_ns
             ),
+            waited_percent=_waited(begin.counters, end.counters, elapsed_ns),
             sampler_percent=100.0 * sampler_ns / elapsed_ns,
         )
 
@@ -105,3 +106,12 @@ def _stolen(begin: Counters, end: Counters) -> float | None:
     """Give the share of the processor time that the machine wanted and its hypervisor withheld."""
     stolen, used = _grown(begin.stolen_ns, end.stolen_ns), _grown(begin.machine_ns, end.machine_ns)
     return None if stolen is None or used is None else _percent(stolen, max(1, stolen + used))
+
+
+def _waited(begin: Counters, end: Counters, elapsed_ns: int) -> float | None:
+    """Give the waiting of the thread that waited most, as far as the device's own quota does not explain it."""
+    grown = [waited - begin.waited_ns.get(thread, 0) for thread, waited in end.waited_ns.items()]
+    if not grown:
+        return None
+    throttled = _grown(begin.throttled_ns, end.throttled_ns) or 0
+    return _percent(max(0, max(grown) - throttled), elapsed_ns)
