@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from stage_runtime.errors import SplitbedError
+from sweep.direct.check import check_outputs
 from sweep.direct.devices import DEFAULT_PORT, chain_name, make_testbed, parse_devices, parse_port
 from sweep.direct.field import DirectField
 from sweep.driver import sweep
@@ -24,13 +25,16 @@ _HERE = {
     "port": f"the first of the loopback's ports that are used, {DEFAULT_PORT} if not given",
 }
 _EXAMPLES = """
-example:
+examples:
   python -m sweep direct model=mobilenet_v2,resnet18 devices=pi1:cpu:0.5,gpu1:cuda budget=quick
+  python -m sweep direct check model=mobilenet_v2 devices=pi1:cpu,gpu1:cuda
+
+`check` measures nothing: it compares what each device, and a cut between them, gives for the same images.
 
 chains and networks are not chosen: there is the one chain of all devices, over the loopback as it is.
 report is false if not given: the report needs more packages; the rows can be analysed elsewhere.
 A command typed again goes on where the last one stopped; fresh=true begins a new campaign.
-exit status: 0 all cells ok, 1 some failed, 2 bad option, 3 some not run
+exit status: 0 all cells ok, 1 some failed (check: or disagree), 2 bad option, 3 some not run
 """
 
 
@@ -45,7 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"options (key=value):\n{listing}\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", nargs="*", metavar="key=value")
+    parser.add_argument(
+        "words", nargs="*", metavar="key=value", help="options; `check` before them only compares outputs"
+    )
     return parser
 
 
@@ -70,15 +76,19 @@ def _require_scipy(options: Options) -> None:
 
 
 def _run(told: list[str]) -> int:
-    words = parse_words(told)
+    checking = told[:1] == ["check"]
+    words = parse_words(told[1:] if checking else told)
     if "devices" not in words:
         raise OptionError(f"option `devices` is missing; remedy: devices={_HERE['devices'].rpartition(' ')[2]}")
     port = parse_port(words.pop("port", str(DEFAULT_PORT)))
     devices = parse_devices(words.pop("devices"), sorted(os.sched_getaffinity(0)), port)
     testbed = make_testbed(devices, words.pop("chain", chain_name(devices)))
     options = parse_options({"report": "false", **words})
-    _require_scipy(options)
+    if not checking:
+        _require_scipy(options)
     control = obey_signals()
     with open_screen() as screen, DirectField(testbed) as field:
+        if checking:
+            return check_outputs(options, testbed, field, screen, control)
         asked = ["python", "-m", "sweep", "direct", *told]
         return sweep(options, testbed, screen, control, command=asked, field=field)

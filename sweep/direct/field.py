@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -29,6 +29,15 @@ from sweep.testbed import Device, Testbed
 
 RUN = CHECKOUT / ".splitbed" / "direct"
 _LIFETIME_S = 86400.0
+
+
+class StageOrders(NamedTuple):
+    """What the stages of a chain are told alike."""
+
+    secret_file: Path
+    idle_s: float
+    oversubscribed: bool
+    uses_rpc: bool
 
 
 class DirectField:
@@ -93,6 +102,28 @@ class DirectField:
         """Get the cells ready to be run; the stages start when they are."""
         return DirectCondition(self, record, secret_file=secret_file.resolve(), idle_s=idle_s)
 
+    @contextlib.contextmanager
+    def stages(
+        self, devices: Sequence[Device], told: StageOrders, cancelled: Callable[[], bool]
+    ) -> Iterator[list[Stage]]:
+        """Run the stages of a chain for a while; they have been started together, and all answer.
+
+        Raises StageError where one does not.
+        """
+        world = world_for(devices) if told.uses_rpc else None
+        stages: list[Stage] = []
+        try:
+            for device in devices:
+                config = self._config(device, told, world)
+                stages.append(Stage(config, self.confinements[device.name], self.keeper))
+                stages[-1].start()
+            for stage in stages:
+                stage.await_ready(cancelled)
+            yield stages
+        finally:
+            for stage in stages:
+                stage.stop()
+
     def devices(self, names: Sequence[str]) -> list[Device]:
         """Give devices by name."""
         return [self._testbed.devices[name] for name in names]
@@ -102,6 +133,26 @@ class DirectField:
         folder = self._folder / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
+
+    def _config(self, device: Device, told: StageOrders, world: WorldConfig | None) -> StageConfig:
+        folder = self.folder_of(device.name)
+        return StageConfig(
+            device=device.name,
+            data_address=device.data_address,
+            port=device.stage_port,
+            control_socket=str(folder / "stage.sock"),
+            shards_dir=str(CACHE / "shards"),
+            inputs_dir=str(CACHE / "inputs"),
+            secret_file=str(told.secret_file),
+            log_file=str(folder / "stage.log"),
+            lease_file=str(folder / "link.lease"),
+            lifetime_s=_LIFETIME_S,
+            idle_s=told.idle_s,
+            threads=self.confinements[device.name].threads,
+            accelerator=device.accelerator or "auto",
+            oversubscribed=told.oversubscribed,
+            world=world,
+        )
 
     def _left_over(self) -> tuple[int, ...]:
         taken = {core for device in self._testbed.devices.values() for core in device.cores}
@@ -117,57 +168,29 @@ class DirectCondition:
         self._secret_file = secret_file
         self._idle_s = idle_s
         self._devices = field.devices(record.plan.devices)
+        # A chain of one device has nobody to call.
+        self._uses_rpc = len(self._devices) > 1 and any(cell.transport == "rpc" for cell in record.cells)
         self._stop = threading.Event()
 
     def run(self, *, cancelled: Callable[[], bool]) -> ConditionOutcome:
         """Start the stages, measure the links, run the cells, end the stages; say what is missing and why."""
-        with contextlib.ExitStack() as started:
-            try:
-                stages = self._start(started, cancelled)
+        told = StageOrders(
+            secret_file=self._secret_file,
+            idle_s=self._idle_s,
+            oversubscribed=any(text.startswith("oversubscribed") for text in self._record.warnings),
+            uses_rpc=self._uses_rpc,
+        )
+        try:
+            with self._field.stages(self._devices, told, cancelled) as stages:
                 self._look_around(stages, cancelled)
-            except StageError as exc:
-                return self._record.outcome({exc.device: str(exc)})
-            self._run_cells(stages, cancelled)
+                self._run_cells(stages, cancelled)
+        except StageError as exc:
+            return self._record.outcome({exc.device: str(exc)})
         return self._record.outcome({})
 
     def stop_after_this_cell(self) -> None:
         """Let the running cell end, and run none of the others."""
         self._stop.set()
-
-    def _start(self, started: contextlib.ExitStack, cancelled: Callable[[], bool]) -> list[Stage]:
-        world = world_for(self._devices) if self._uses_rpc() else None
-        stages = []
-        for device in self._devices:
-            stage = Stage(self._config(device, world), self._field.confinements[device.name], self._field.keeper)
-            started.callback(stage.stop)
-            stage.start()
-            stages.append(stage)
-        for stage in stages:
-            stage.await_ready(cancelled)
-        return stages
-
-    def _uses_rpc(self) -> bool:
-        return len(self._devices) > 1 and any(cell.transport == "rpc" for cell in self._record.cells)
-
-    def _config(self, device: Device, world: WorldConfig | None) -> StageConfig:
-        folder = self._field.folder_of(device.name)
-        return StageConfig(
-            device=device.name,
-            data_address=device.data_address,
-            port=device.stage_port,
-            control_socket=str(folder / "stage.sock"),
-            shards_dir=str(CACHE / "shards"),
-            inputs_dir=str(CACHE / "inputs"),
-            secret_file=str(self._secret_file),
-            log_file=str(folder / "stage.log"),
-            lease_file=str(folder / "link.lease"),
-            lifetime_s=_LIFETIME_S,
-            idle_s=self._idle_s,
-            threads=self._field.confinements[device.name].threads,
-            accelerator=device.accelerator or "auto",
-            oversubscribed=any(text.startswith("oversubscribed") for text in self._record.warnings),
-            world=world,
-        )
 
     def _look_around(self, stages: Sequence[Stage], cancelled: Callable[[], bool]) -> None:
         """Measure the links and say what each device is, for the rows and the campaign."""
@@ -181,7 +204,7 @@ class DirectCondition:
             self._record.take_provenance(device.name, {**found, "confinement": confinement, "stage": stage_says})
 
     def _run_cells(self, stages: Sequence[Stage], cancelled: Callable[[], bool]) -> None:
-        no_rpc = broken_world(stages, cancelled) if self._uses_rpc() else None
+        no_rpc = broken_world(stages, cancelled) if self._uses_rpc else None
         for block in self._record.blocks:
             for cell in self._record.wanted(block):
                 if self._stop.is_set() or cancelled():

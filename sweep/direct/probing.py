@@ -50,7 +50,6 @@ def _plan(near: Device, far: Device, folder: Path) -> Plan:
         device=near.name,
         chain=tuple(ChainDevice(name=device.name, address=device.data_address) for device in (near, far)),
         network=Network(name=NETWORK, condition={}),
-        stage_port=far.stage_port,
         probe_port=probe_port(far),
     )
 
