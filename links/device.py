@@ -189,8 +189,7 @@ _APPLY = {"none": _apply_none, "user": _apply_user, "tc": _apply_tc}
 def _tc_plan(plan: Plan, outgoing: dict[str, LinkSpec]) -> tc.TcPlan:
     interface = plan.interface or execute.interface_of(plan.address)
     peers = [tc.PeerLink(address=plan.address_of(name), spec=spec) for name, spec in outgoing.items()]
-    ports = (plan.stage_port, plan.probe_port)
-    return tc.plan_links(interface=interface, peers=peers, ports=ports, netem=execute.has_netem())
+    return tc.plan_links(interface=interface, peers=peers, ssh_ports=plan.ssh_ports, netem=execute.has_netem())
 
 
 def _begin_lease(plan: Plan, backend: Backend, interface: str | None) -> None:

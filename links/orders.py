@@ -32,7 +32,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``run_dir`` holds the lease (``link.lease``) and the state (``link.state``).  ``emulator_socket`` is used
     when it exists; ``interface`` is found by the device's address when it is not given.
-    ``serve_probe`` also starts the server that other devices' probes need.
+    ``serve_probe`` also starts the server that other devices' probes need.  All traffic to a peer's
+    address is shaped but that of ``ssh_ports``.
     """
 
     owner: str
@@ -41,8 +42,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     device: str
     chain: tuple[ChainDevice, ...]
     network: Network
-    stage_port: int
     probe_port: int
+    ssh_ports: tuple[int, ...] = (22,)
     backend: Literal["auto", "tc", "user"] = "auto"
     emulator_socket: Path | None = None
     interface: str | None = None

@@ -1,15 +1,15 @@
 """Plan tc commands for one device's outgoing links, and read back what the kernel has.  Pure.
 
-The tree on the interface is an htb root whose default class does not limit anything (SSH and the
-rest of the device's traffic), and one class per peer that holds the link's own qdisc:
+The tree on the interface is an htb root whose default class does not limit anything (SSH, and all that goes
+elsewhere), and one class per peer that holds the link's own qdisc:
 
 * netem with delay, jitter, loss, rate and a limit from the bandwidth-delay product, or
 * tbf where only a rate is asked for and the kernel has no netem.
 
-A u32 filter sends to a peer's class only what has the peer's address *and* a stage or probe port, on
-either side of the connection.  netem treats a segment that the card will cut as one packet, so
-with offload on, loss falls on segments of up to 64 KiB; switch it off (``ethtool -K … tso off gso
-off``) where single packets matter.
+u32 filters send to a peer's class all that goes to its address, whatever the port, since PyTorch RPC
+chooses its own.  SSH's ports, on either side of a connection, are filtered out before.  netem treats
+a segment that the card will cut as one packet, so with offload on, loss falls on segments of up to
+64 KiB; switch it off (``ethtool -K … tso off gso off``) where single packets matter.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _FIRST_PEER_CLASS = 0x10
 _MOST_PEERS = 200
 _UNLIMITED = "100gbit"
 _UNLIMITED_MBIT = 100_000.0
+# Filters of the lower priority number are asked first.
+_SSH_FIRST, _TO_PEER = "1", "2"
 # tbf lets this much through at once; a larger one would let a whole message pass unshaped
 TBF_BURST_BYTES = 4 * FRAME_BYTES
 # What the kernel puts on an interface by itself: always with handle 0.
@@ -44,15 +46,15 @@ class PeerLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TcPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one interface is to do: the links of its shaped peers, for traffic on ``ports``."""
+    """What one interface is to do: the links of its shaped peers, for all traffic but SSH's on ``ssh_ports``."""
 
     interface: str
     peers: tuple[PeerLink, ...]
-    ports: tuple[int, ...]
+    ssh_ports: tuple[int, ...]
     netem: bool
 
 
-def plan_links(*, interface: str, peers: Sequence[PeerLink], ports: Sequence[int], netem: bool) -> TcPlan:
+def plan_links(*, interface: str, peers: Sequence[PeerLink], ssh_ports: Sequence[int], netem: bool) -> TcPlan:
     """Plan the shaped ones among ``peers``.
 
     Raises LinkError naming netem when a link needs it and ``netem`` says that the kernel lacks it.
@@ -67,7 +69,7 @@ def plan_links(*, interface: str, peers: Sequence[PeerLink], ports: Sequence[int
                 "`netem`; load it (modprobe sch_netem; Debian: package linux-modules-extra or another "
                 "kernel) or choose a network with a rate only"
             )
-    return TcPlan(interface=interface, peers=shaped, ports=tuple(ports), netem=netem)
+    return TcPlan(interface=interface, peers=shaped, ssh_ports=tuple(ssh_ports), netem=netem)
 
 
 def apply_commands(plan: TcPlan) -> list[Argv]:
@@ -76,6 +78,7 @@ def apply_commands(plan: TcPlan) -> list[Argv]:
     commands: list[Argv] = [
         ("tc", "qdisc", "replace", *device, "root", "handle", HANDLE, "htb", "default", "1"),
         _class_command(plan.interface, _DEFAULT_CLASS),
+        *_ssh_filters(plan),
     ]
     for index, peer in enumerate(plan.peers):
         class_id = _class_id(index)
@@ -83,7 +86,7 @@ def apply_commands(plan: TcPlan) -> list[Argv]:
         handle = f"{0x500 + _FIRST_PEER_CLASS + index:x}:"
         leaf = _netem(peer.spec) if plan.netem else _tbf(peer.spec)
         commands.append(("tc", "qdisc", "add", *device, "parent", class_id, "handle", handle, *leaf))
-        commands += _filters(plan, peer, class_id)
+        commands.append(_filter(plan, _TO_PEER, ("dst", f"{peer.address}/32"), class_id))
     return commands
 
 
@@ -157,11 +160,13 @@ def differences(plan: TcPlan, qdiscs: Sequence[Mapping[str, Any]], filters: Sequ
         for peer in plan.peers
         if not close(peer.spec, found[peer.address])
     ]
-    counts, wanted = filtered_classes(filters), 2 * len(plan.ports)
+    counts = filtered_classes(filters)
+    wanted = {_DEFAULT_CLASS: ("SSH", len(_ssh_filters(plan)))}
+    wanted |= {_class_id(index): (peer.address, 1) for index, peer in enumerate(plan.peers)}
     problems += [
-        f"{peer.address}: {counts.get(_class_id(index), 0)} filters of {wanted} lead to its class"
-        for index, peer in enumerate(plan.peers)
-        if counts.get(_class_id(index), 0) != wanted
+        f"{what}: {counts.get(class_id, 0)} filters of {count} lead to its class"
+        for class_id, (what, count) in wanted.items()
+        if counts.get(class_id, 0) != count
     ]
     return problems
 
@@ -189,14 +194,17 @@ def _class_command(interface: str, class_id: str) -> Argv:
     return ("tc", "class", "add", "dev", interface, "parent", HANDLE, "classid", class_id, *limits)
 
 
-def _filters(plan: TcPlan, peer: PeerLink, class_id: str) -> list[Argv]:
-    head = ("tc", "filter", "add", "dev", plan.interface, "parent", HANDLE, "protocol", "ip", "prio", "1")
-    match = ("u32", "match", "ip", "dst", f"{peer.address}/32", "match", "ip")
+def _ssh_filters(plan: TcPlan) -> list[Argv]:
     return [
-        (*head, *match, side, str(port), "0xffff", "flowid", class_id)
-        for port in plan.ports
+        _filter(plan, _SSH_FIRST, (side, str(port), "0xffff"), _DEFAULT_CLASS)
+        for port in plan.ssh_ports
         for side in ("sport", "dport")
     ]
+
+
+def _filter(plan: TcPlan, priority: str, match: Argv, class_id: str) -> Argv:
+    head = ("tc", "filter", "add", "dev", plan.interface, "parent", HANDLE, "protocol", "ip", "prio", priority)
+    return (*head, "u32", "match", "ip", *match, "flowid", class_id)
 
 
 def _netem(spec: LinkSpec) -> Argv:

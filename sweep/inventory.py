@@ -96,17 +96,6 @@ def _check_name(what: str, name: str) -> None:
         raise InventoryError(f"{what} `{name}`: a name is made of letters, digits, `_`, `-` and `.`; rename it")
 
 
-def _refuse_different_ports(chains: Mapping[str, tuple[str, ...]], devices: Mapping[str, Device]) -> None:
-    """Links are shaped by the stage port, so the devices of a chain must have the same one."""
-    for name, members in chains.items():
-        ports = {member: devices[member].stage_port for member in members}
-        if len(set(ports.values())) > 1:
-            told = ", ".join(f"{member} {port}" for member, port in ports.items())
-            raise InventoryError(
-                f"chain `{name}`: stage_port differs ({told}); remedy: set one stage_port for all its devices"
-            )
-
-
 def _default_chains(raw: object, chains: Mapping[str, Any]) -> tuple[str, ...]:
     """Read which chains a sweep takes that names none; without the variable, all of them."""
     if raw is None:
@@ -177,7 +166,6 @@ def load_testbed(path: Path, overrides: Mapping[str, Any] | None = None) -> Test
     groups = frozenset(manager.groups) - {"all", "ungrouped"}
     chains = _chains(shared.get("chains"), hosts, groups)
     devices = {name: _device(name, host) for name, host in hosts.items()}
-    _refuse_different_ports(chains, devices)
     return Testbed(
         path=str(path.resolve()),
         devices=devices,

@@ -56,7 +56,6 @@ class Pair:
             "device": name,
             "chain": [{"name": each, "address": self.address[each]} for each in NAMES],
             "network": {"name": "test", "condition": condition},
-            "stage_port": 47300,
             "probe_port": 47301,
         }
         return json.dumps(plan | different)

@@ -14,9 +14,9 @@ HTB_ROOT = {"kind": "htb", "handle": "5b:", "root": True, "options": {"default":
 DEFAULT_ROOT = {"kind": "mq", "handle": "0:", "root": True, "options": {}}
 
 
-def plan(*specs: LinkSpec, netem: bool = True, ports: tuple[int, ...] = (47300, 47301)) -> tc.TcPlan:
+def plan(*specs: LinkSpec, netem: bool = True, ssh_ports: tuple[int, ...] = (22,)) -> tc.TcPlan:
     peers = [tc.PeerLink(address=f"10.0.0.{2 + index}", spec=spec) for index, spec in enumerate(specs)]
-    return tc.plan_links(interface="eth0", peers=peers, ports=ports, netem=netem)
+    return tc.plan_links(interface="eth0", peers=peers, ssh_ports=ssh_ports, netem=netem)
 
 
 def words(*lines: str) -> list[tuple[str, ...]]:
@@ -24,33 +24,28 @@ def words(*lines: str) -> list[tuple[str, ...]]:
 
 
 def test_netem_plan_for_one_peer() -> None:
-    assert tc.apply_commands(plan(LTE, ports=(47300,))) == words(
+    assert tc.apply_commands(plan(LTE)) == words(
         "tc qdisc replace dev eth0 root handle 5b: htb default 1",
         "tc class add dev eth0 parent 5b: classid 5b:1 htb rate 100gbit quantum 60000",
+        "tc filter add dev eth0 parent 5b: protocol ip prio 1 u32 match ip sport 22 0xffff flowid 5b:1",
+        "tc filter add dev eth0 parent 5b: protocol ip prio 1 u32 match ip dport 22 0xffff flowid 5b:1",
         "tc class add dev eth0 parent 5b: classid 5b:10 htb rate 100gbit quantum 60000",
         "tc qdisc add dev eth0 parent 5b:10 handle 510: netem limit 1050 delay 25ms 5ms loss 0.1% rate 20000000bit",
-        "tc filter add dev eth0 parent 5b: protocol ip prio 1 u32 "
-        "match ip dst 10.0.0.2/32 match ip sport 47300 0xffff flowid 5b:10",
-        "tc filter add dev eth0 parent 5b: protocol ip prio 1 u32 "
-        "match ip dst 10.0.0.2/32 match ip dport 47300 0xffff flowid 5b:10",
+        "tc filter add dev eth0 parent 5b: protocol ip prio 2 u32 match ip dst 10.0.0.2/32 flowid 5b:10",
     )
 
 
-def test_every_shaped_peer_has_its_own_class_and_filters_for_every_port() -> None:
-    commands = tc.apply_commands(plan(LTE, LinkSpec(), LinkSpec(delay_ms=1)))
+def test_all_that_goes_to_a_shaped_peer_is_in_its_class_but_ssh_on_any_of_its_ports() -> None:
+    commands = tc.apply_commands(plan(LTE, LinkSpec(), LinkSpec(delay_ms=1), ssh_ports=(22, 2222)))
     filters = [" ".join(command) for command in commands if command[1] == "filter"]
-    found = [re.search(r"dst (\S+)/32 match ip (\w+) (\d+) .* flowid (\S+)", line) for line in filters]
-    assert {match.groups() for match in found if match} == {
-        (address, side, port, class_id)
-        for address, class_id in (("10.0.0.2", "5b:10"), ("10.0.0.4", "5b:11"))
-        for side in ("sport", "dport")
-        for port in ("47300", "47301")
-    }
-    assert len(filters) == 8
+    found = {re.sub(r".* prio (\d) u32 match ip (.*) flowid (.*)", r"\1 \2 \3", line) for line in filters}
+    ssh = {f"1 {side} {port} 0xffff 5b:1" for side in ("sport", "dport") for port in (22, 2222)}
+    assert found == ssh | {"2 dst 10.0.0.2/32 5b:10", "2 dst 10.0.0.4/32 5b:11"}
+    assert len(filters) == 6
 
 
 def test_default_class_does_not_limit() -> None:
-    (default,) = [command for command in tc.apply_commands(plan(LTE)) if "5b:1" in command]
+    (default,) = [command for command in tc.apply_commands(plan(LTE)) if command[-6:-4] == ("5b:1", "htb")]
     assert default[default.index("rate") + 1] == "100gbit"
 
 
@@ -94,8 +89,8 @@ LTE_READ = netem(
 )
 
 
-def filters_for(*class_ids: str, each: int = 4) -> list[dict[str, Any]]:
-    listed = [{"kind": "u32", "options": {"flowid": class_id}} for class_id in class_ids for _ in range(each)]
+def filters_for(*class_ids: str, ssh: int = 2) -> list[dict[str, Any]]:
+    listed = [{"kind": "u32", "options": {"flowid": class_id}} for class_id in (*["5b:1"] * ssh, *class_ids)]
     return [{"kind": "u32"}, {"kind": "u32", "options": {"fh": "800:", "ht_divisor": 1}}, *listed]
 
 
@@ -128,8 +123,8 @@ def test_agreement_has_no_differences() -> None:
         ([HTB_ROOT], filters_for("5b:10"), "in force nothing"),
         ([HTB_ROOT, LTE_READ | {"parent": "5b:11"}], filters_for("5b:10"), "in force nothing"),
         ([HTB_ROOT, netem("5b:10", delay={"delay": 0.026})], filters_for("5b:10"), "in force 26 ms delay"),
-        ([HTB_ROOT, LTE_READ], [], "0 filters of 4 lead to its class"),
-        ([HTB_ROOT, LTE_READ], filters_for("5b:10", each=3), "3 filters of 4"),
+        ([HTB_ROOT, LTE_READ], filters_for(), "10.0.0.2: 0 filters of 1 lead to its class"),
+        ([HTB_ROOT, LTE_READ], filters_for("5b:10", ssh=1), "SSH: 1 filters of 2"),
     ],
 )
 def test_differences_are_named(qdiscs: list[dict[str, Any]], filters: list[dict[str, Any]], said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,11 @@ class VethPair(Pair):
     def qdiscs(self, name: str) -> dict[str, dict[str, Any]]:
         shown = json.loads(self.inside(name, "tc", "-j", "-s", "qdisc", "show"))
         return {qdisc["kind"]: qdisc for qdisc in shown if qdisc["dev"].startswith("sbAt")}
+
+    def leaf(self, name: str) -> dict[str, Any]:
+        """Give the qdisc that shapes the link to the other device."""
+        found = self.qdiscs(name)
+        return found.get("netem") or found["tbf"]
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +66,24 @@ def test_rate_is_shaped_measured_and_cleared(pair: VethPair) -> None:
     assert "htb" not in pair.qdiscs("a")
 
 
-def test_traffic_that_is_not_the_stages_is_not_shaped(pair: VethPair) -> None:
+def test_ssh_is_not_shaped_and_everything_else_between_the_devices_is(pair: VethPair) -> None:
     pair.shape("a", RATE)
+    assert try_connecting(pair, 22) == try_connecting(pair, 47999) == "refused"
+    assert pair.leaf("a")["packets"] == 1, "the knock at port 47999"
     pair.inside("a", "ping", "-c", "3", "-i", "0.01", pair.address["b"])
-    leaf = pair.qdiscs("a").get("netem") or pair.qdiscs("a")["tbf"]
-    assert leaf["packets"] == 0
+    assert pair.leaf("a")["packets"] == 4
     pair.shape("b", RATE)
     pair.links("a", "probe", "--plan", pair.plan("a", RATE))
-    leaf = pair.qdiscs("a").get("netem") or pair.qdiscs("a")["tbf"]
-    assert leaf["packets"] > 100
+    assert pair.leaf("a")["packets"] > 100
+
+
+def try_connecting(pair: VethPair, port: int) -> str:
+    """Send one packet from a to a port of b, where nobody listens."""
+    code = (
+        "import socket, sys\ntry: socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)\n"
+        "except ConnectionRefusedError: print('refused', end='')"
+    )
+    return pair.inside("a", sys.executable, "-c", code, pair.address["b"], str(port))
 
 
 def test_guard_clears_when_the_lease_ends_and_ends_itself(pair: VethPair) -> None:
