@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-unit test-integration lint format up down clean
+.PHONY: help setup setup-dev demo shipped test test-unit test-integration lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -20,6 +20,10 @@ setup-dev: ## the same, with what tests and linters need
 demo: setup ## the main job: sweep MobileNetV2 over virtual devices and three networks
 	ansible-playbook sweep.yml -e model=mobilenet_v2 $(DEMO_OPTIONS) -e report=false
 	python -m analysis.front
+
+shipped: setup ## make report, figures and verdicts of the shipped campaign again from its journal
+	python -m analysis.front docs/reproduction --out docs/reproduction/report
+	python -m analysis.reproduction docs/reproduction
 
 test: setup-dev ## everything a change must pass: lint, then all tests
 	@$(MAKE) --no-print-directory lint

@@ -40,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
         "--results", type=Path, default=Path("results"), metavar="DIR", help="where campaigns lie; default: results"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write into")
+    parser.add_argument(
+        "--profiles", type=Path, action="append", default=[], metavar="DIR",
+        help="a folder of block profiles (results/profiles/…) to take along; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--samples", action="store_true", help="take the raw samples along")
     parser.add_argument("--with-paths", action="store_true", help="pack although paths or host names are in it")
     return parser
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     (campaign,) = find_campaigns([options.campaign], options.results)
-    pack = plan_pack(campaign, samples=options.samples)
+    pack = plan_pack(campaign, samples=options.samples, profiles=options.profiles)
     for place in pack.private:
         sys.stderr.write(f"private: {place}\n")
     if pack.private and not options.with_paths:
@@ -74,8 +78,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _write(pack: Pack, folder: Path) -> None:
-    """Write the files; refuse a folder that holds another campaign's provenance."""
-    strange = [path for path in sorted(folder.glob("provenance/*")) if path.relative_to(folder) not in pack.files]
+    """Write the files; refuse a folder that holds another campaign's."""
+    kept = [path for part in ("provenance", "profiles", "samples") for path in folder.glob(f"{part}/**/*")]
+    strange = [path for path in sorted(kept) if path.is_file() and path.relative_to(folder) not in pack.files]
     if strange:
         raise AnalysisError(f"{strange[0]} is not of this campaign; remove it, or pack into another folder")
     try:

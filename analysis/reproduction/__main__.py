@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--profiles", type=Path, action="append", default=[], metavar="PLACE",
-        help="a block profile or a folder of them; may be given several times",
+        help="a folder of block profiles; may be given several times; default: CAMPAIGN/profiles if it is there",
     )  # fmt: skip
     parser.add_argument("--record-only", action="store_true", help="write the JSON alone: nothing is drawn")
     return parser
@@ -72,10 +72,10 @@ def _run(options: argparse.Namespace) -> None:
     journal = read_journals(campaigns)
     page = options.out or _default_page(campaigns)
     # only now, with something to show: numpy, pandas and matplotlib take seconds to import
-    from analysis.reproduction.compute import read_profiles, reproduce  # noqa: PLC0415
+    from analysis.reproduction.compute import find_profiles, reproduce  # noqa: PLC0415
     from analysis.reproduction.record import write_record  # noqa: PLC0415
 
-    found = reproduce(campaigns, journal, read_profiles(options.profiles))
+    found = reproduce(campaigns, journal, find_profiles(options.profiles, campaigns))
     files = {page.with_suffix(".json"): write_record(found)}
     if not options.record_only:
         from analysis.reproduction.page import build_page  # noqa: PLC0415

@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from analysis.campaigns import Campaign
 from analysis.cautions import find_cautions
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
 from analysis.fronts import find_fronts
 from analysis.journal import Journal
+from analysis.profiles.find import read_profiles
 from analysis.reproduction.claims import judge_claims
 from analysis.reproduction.counterpart import Comparison, compare_rows
 from analysis.reproduction.differences import Difference, find_differences
@@ -62,26 +61,17 @@ def reproduce(campaigns: Sequence[Campaign], journal: Journal, profiles: Sequenc
     )
 
 
-def read_profiles(places: Sequence[Path]) -> list[ModelProfile]:
-    """Read block profiles: files, or folders that hold some at any depth.
+def find_profiles(places: Sequence[Path], campaigns: Sequence[Campaign]) -> list[ModelProfile]:
+    """Read block profiles: of the folders named, or of those beneath them; else of the campaigns' own ``profiles/``.
 
-    Raises :class:`AnalysisError` for a place that is not there or holds none, and for a file that is no profile.
+    Raises :class:`AnalysisError` for a place that holds none.
     """
+    own = [campaign.folder / "profiles" for campaign in campaigns]
     found = []
-    for place in places:
-        paths = sorted(place.rglob("*.json")) if place.is_dir() else [place]
-        if not paths:
-            raise AnalysisError(
-                f"no profile in {place}: it holds no *.json; make some with `ansible-playbook profile.yml`"
-            )
-        found += [_read_profile(path) for path in paths]
+    for place in places or [folder for folder in own if folder.is_dir()]:
+        beneath = {path.parent for path in place.glob("*/*.json")}
+        folders = [place] if any(place.glob("*.json")) else sorted(beneath)
+        if not folders:
+            raise AnalysisError(f"no profile in {place}; make some with `ansible-playbook profile.yml -e model=…`")
+        found += [profile for folder in folders for profile in read_profiles(folder)]
     return found
-
-
-def _read_profile(path: Path) -> ModelProfile:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ModelProfile)
-    except OSError as exc:
-        raise AnalysisError(f"{path}: cannot be read ({exc.strerror}); name a profile or a folder of them") from exc
-    except msgspec.MsgspecError as exc:
-        raise AnalysisError(f"{path}: is no block profile ({exc}); name profiles alone with --profiles") from exc

@@ -38,3 +38,16 @@ def test_an_unknown_name_is_refused_with_the_known_ones(results: Path) -> None:
 def test_an_empty_results_folder_names_the_path_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match=r"no campaign under .*/nothing: run `ansible-playbook sweep.yml"):
         find_campaigns([], tmp_path / "nothing")
+
+
+def test_a_packed_journal_is_found_like_a_plain_one(results: Path) -> None:
+    (results / "middle" / "journal.jsonl").rename(results / "middle" / "journal.jsonl.gz")
+    assert [campaign.name for campaign in list_campaigns(results)] == ["newest", "middle", "oldest"]
+    (found,) = find_campaigns(["middle"], results)
+    assert found.journal == results / "middle" / "journal.jsonl.gz"
+
+
+def test_a_journal_that_is_still_written_to_counts_before_its_pack(results: Path) -> None:
+    (results / "oldest" / "journal.jsonl.gz").write_bytes(b"")
+    (found,) = find_campaigns([results / "oldest"], results)
+    assert found.journal.name == "journal.jsonl"

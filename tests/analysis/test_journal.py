@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -112,3 +113,26 @@ def test_load_gives_one_row_per_run_with_every_field_of_the_format(tmp_path: Pat
     assert runs["latency_ms"].isna().tolist() == [False, True]
     assert runs["stages"][0][0]["device"] == "pi1"
     assert runs["cut"][0] == (3,)
+
+
+def pack(folder: Path) -> Path:
+    plain = folder / "journal.jsonl"
+    (folder / "journal.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    return folder
+
+
+def test_a_packed_journal_is_read_like_a_plain_one(tmp_path: Path) -> None:
+    rows = [row(0), row(1)]
+    journal = read(pack(write_campaign(tmp_path / "c", rows, tail=b'{"schema"')))
+    assert [entry.row for entry in journal.entries] == rows
+    assert journal.notes[0].endswith("journal.jsonl.gz:3: the last line was cut short and is ignored")
+
+
+def test_a_damaged_pack_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    folder = pack(write_campaign(tmp_path / "c", [row(0)]))
+    whole = (folder / "journal.jsonl.gz").read_bytes()
+    for damaged in (whole[:-20], b"no pack", whole[:40] + b"\0\0\0\0" + whole[44:]):
+        (folder / "journal.jsonl.gz").write_bytes(damaged)
+        with pytest.raises(FormatError, match=r"journal.jsonl.gz: the packed journal is damaged .*fetch it again"):
+            read(folder)

@@ -17,7 +17,9 @@ from analysis.reproduction.work import block_count, block_passes, first_device_t
 from stage_runtime.formats.profile import ModelProfile
 
 LEAST = 0.1
+# a profile's passes are quiet, single runs are not: from fewer of them the interval would be too narrow
 LEAST_PASSES = 2
+LEAST_RUNS = 5
 REPLICATES = 1000
 _CLAIM = Claim(
     key="blocks",
@@ -49,7 +51,7 @@ def judge_blocks(material: Material) -> Finding:
     profile = f"ansible-playbook profile.yml -e model={','.join(material.models)}"
     if not found:
         return _CLAIM.wanting(
-            "a block profile, or two runs of every split and of the unsplit model on the first device",
+            f"a block profile, or {LEAST_RUNS} runs of every split and of the unsplit model on the first device",
             profile,
         )
     effects: dict[str, list[Floats]] = {}
@@ -125,5 +127,5 @@ def _from_splits(material: Material, model: str) -> Iterator[BlockTimes]:
     blocks = block_count(own)
     for chain in material.chains:
         table = block_passes(first_device_times(own[own["chain"] == chain]), blocks)
-        if len(table) >= LEAST_PASSES:
+        if len(table) >= LEAST_RUNS:
             yield BlockTimes(model=model, source=f"splits of {chain}", times_ms=table)

@@ -18,7 +18,7 @@ from stage_runtime.formats.row import HopFigures, LinkDirection, Row, StageFigur
 
 
 class Link(NamedTuple):
-    """What a network asks of every link."""
+    """What a network asks of every link; a rate of 0 is no limit."""
 
     rate_mbit: float
     delay_ms: float
@@ -108,7 +108,7 @@ def _row(made: Made, run: _Run) -> Row:
     front = sum(made.blocks_ms[:cut]) / speeds[0] * factor[0]
     tail = sum(made.blocks_ms[cut:]) / speeds[1] * factor[1]
     megabytes = 0.0 if alone else made.megabytes[cut - 1] if cut else 4.8
-    wire = megabytes * 8000 / link.rate_mbit
+    wire = megabytes * 8000 / link.rate_mbit if link.rate_mbit else 0.0
     delay = 0.0 if alone else link.delay_ms
     extra = made.rpc[min(max(cut, 1), len(made.rpc)) - 1] if transport == "rpc" else 1.0
     latency = (front + tail + wire + delay + 0.5) * extra * factor[2]
