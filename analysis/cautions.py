@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections import Counter
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -13,12 +15,15 @@ from analysis.summary import Condition, splits_without_latency
 
 OFFSET_SHARE = 0.05
 SHOWN = 5
+# a figure that stands alone, not the number in a device's name
+_FIGURE = re.compile(r"(?<![\w.:-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
 
 def find_cautions(runs: pd.DataFrame, fronts: Sequence[Front]) -> list[str]:
     """Return cautions as sentences: about the journal, the rows' own warnings, and the method."""
     found = list(runs.attrs.get("notes", []))
     found += _failures(runs)
+    found += _unstable(runs)
     found += _row_warnings(runs)
     found += _links(runs)
     found += _mixed(runs)
@@ -45,8 +50,42 @@ def _failures(runs: pd.DataFrame) -> list[str]:
 
 
 def _row_warnings(runs: pd.DataFrame) -> list[str]:
-    counts = Counter(text for texts in runs["warnings"] for text in dict.fromkeys(texts))
-    return [f"{text} ({count} of {len(runs)} runs)" for text, count in counts.most_common()]
+    """Give each warning once with its count; those that differ in their figures alone count as one."""
+    return [f"{text} ({count} of {len(runs)} runs)" for text, count in count_alike(runs["warnings"])]
+
+
+def _unstable(runs: pd.DataFrame) -> list[str]:
+    """Name the reasons for which runs should not be trusted, and the points that stand on such runs alone."""
+    good = runs[runs["status"] == "ok"]
+    shaky = good["unstable"].map(bool)
+    if not shaky.any():
+        return []
+    reasons = "; ".join(f"{text}: {count}" for text, count in count_alike(good["unstable"]))
+    keys = [*Condition._fields, "split"]
+    whole = shaky.groupby([good[key] for key in keys], sort=False).all()
+    names = [f"{Condition._make(key[:-1]).label()}: {key[-1]}" for key in whole[whole].index]
+    alone = f"; no stable run of {_some(names)}" if names else ""
+    return [f"{int(shaky.sum())} of {len(good)} runs are unstable, runs by reason: {reasons}{alone}"]
+
+
+def count_alike(texts: Iterable[Sequence[str]]) -> list[tuple[str, int]]:
+    """Count the runs that say each thing, most first; figures that differ are written as their range."""
+    said: dict[str, list[list[str]]] = {}
+    for run in texts:
+        own = {_FIGURE.sub("{}", text): _FIGURE.findall(text) for text in run}
+        for form, figures in own.items():
+            said.setdefault(form, []).append(figures)
+    counted = [(_fill(form, figures), len(figures)) for form, figures in said.items()]
+    return sorted(counted, key=lambda item: -item[1])
+
+
+def _fill(form: str, figures: Sequence[Sequence[str]]) -> str:
+    ranges = []
+    for values in zip(*figures, strict=True):
+        low, high = min(values, key=float), max(values, key=float)
+        ranges.append(low if low == high else f"{low} to {high}")
+    parts = form.split("{}")
+    return "".join(itertools.chain.from_iterable(itertools.zip_longest(parts, ranges, fillvalue="")))
 
 
 def _links(runs: pd.DataFrame) -> list[str]:
@@ -75,9 +114,11 @@ def _clocks(runs: pd.DataFrame) -> list[str]:
     """Name splits whose one-way latency hangs on a clock offset that is not known well."""
     loose = []
     good = runs[(runs["status"] == "ok") & (runs["window"] == 1)]
-    columns = good[["chain", "network", "split", "latency_ms", "hops"]]
-    for chain, network, split, latency, hops in columns.itertuples(index=False, name=None):
-        if sum(hop["offset_uncertainty_ms"] for hop in hops) > OFFSET_SHARE * latency:
+    columns = good[["chain", "network", "split", "latency_ms", "latency_uncertainty_ms", "hops"]]
+    for chain, network, split, latency, uncertainty, hops in columns.itertuples(index=False, name=None):
+        if math.isnan(uncertainty):  # written before rows had it
+            uncertainty = sum(hop["offset_uncertainty_ms"] for hop in hops)  # noqa: PLW2901
+        if uncertainty > OFFSET_SHARE * latency:
             loose.append(f"{chain}/{network}/{split}")
     names = list(dict.fromkeys(loose))
     if not names:

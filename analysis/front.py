@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Show where to split: for each network condition the split with the least latency, the one with the
-most throughput, the knee between them, and whether splitting beats the unsplit model at all.
+most throughput, the knee between them, and whether splitting beats the unsplit model at all; the
+split that is robust over all networks, how the front moves, and TCP against RPC.
 Writes tables (CSV, Parquet), figures (SVG, PNG) and one self-contained report.html.
 """
 
@@ -46,9 +47,12 @@ examples:
 
 files, in CAMPAIGN/report/ or --out:
   report.html            the answer, figures, tables, links, failed runs, provenance, warnings
-  front-*, stages-*, heatmap-*   the figures, a set per model, chain, transport and batch size
-  points, fronts, stages, links, runs   the tables: one row per split and condition, per condition,
-                         per run and stage, per link, per run
+  front-*, moves-*, attainment-*, stages-*, heatmap-*, transports-*
+                         the figures, a set per model, chain, transport and batch size
+  points, fronts         tables: one row per split and condition, per condition
+  recommendations, moves, attainment   per goal, per network of a study, per corner of a surface
+  transports, transport_summary        TCP and RPC, per split and per network, chain and model
+  stages, links, runs    per run and stage, per link, per run
 
 tab completion, for this shell:
       eval "$(activate-global-python-argcomplete --dest=- )"
@@ -78,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name}", action="append", default=[], metavar="NAME" if name != "batch" else "N",
             help=f"only this {name}; may be given several times",
         )  # fmt: skip
-    parser.add_argument("--every", action="store_true", help="list every split, not the front and the references alone")
+    parser.add_argument("--every", action="store_true", help="list every front with every split, and every warning")
     parser.add_argument(
         "--format",
         choices=("svg", "png", "both"),
@@ -90,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         "--hypervolume-latency",
         type=float,
         metavar="MS",
-        help="latency up to which hypervolumes count; default: the greatest of each condition",
+        help="latency up to which hypervolumes count; default: the greatest of each condition, and in the table "
+        "`moves` a tenth above the greatest of any front of the study",
     )
     return parser
 
@@ -140,7 +145,7 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats:
     if painters is None:
         write_tables(analysis, folder)
         return
-    drawing = painters.begin(analysis.studies, formats)
+    drawing = painters.begin({"studies": analysis.studies, "transports": analysis.transports}, formats)
     write_tables(analysis, folder)
     pictures = painters.finish(drawing, folder)
     (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
@@ -157,20 +162,12 @@ def _default_folder(campaigns: Sequence[Campaign]) -> Path:
 def _print(analysis: Analysis, folder: Path, *, every: bool, report: bool) -> None:
     from rich.console import Console  # noqa: PLC0415 - see _run
 
-    from analysis.tables import conclusion_table, front_table  # noqa: PLC0415 - see _run
+    from analysis.terminal import show  # noqa: PLC0415 - see _run
 
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)  # a log file has no width; tables need this much
-    for study in analysis.studies:
-        own = [item for item in analysis.conclusions if item.front in study.fronts]
-        console.print(conclusion_table(study, own))
-        for front in study.fronts:
-            console.print(front_table(front, every=every))
-    for text in analysis.cautions:
-        console.print(f"warning: {text}", style="yellow", markup=False)
-    if len(analysis.failed):
-        console.print(f"failed runs: {len(analysis.failed)}, listed with their reasons in the report", style="red")
+    show(analysis, console, every=every)
     console.print()
     for campaign in analysis.campaigns:
         console.print(f"journal  {campaign.journal}", markup=False, soft_wrap=True)

@@ -51,6 +51,11 @@ class Halves:
     in_time: Coverage
     interleaved: Coverage
 
+    @property
+    def share(self) -> float:
+        """The share of all intervals, of halves of either kind, that covered; NaN without a check."""
+        return _add([self.in_time, self.interleaved]).share
+
 
 def expected_coverage(half: int) -> float:
     """Return how often the interval of ``half`` repeats covers the median of as many others."""

@@ -14,3 +14,15 @@ def number(value: float) -> str:
     if value >= 100:  # noqa: PLR2004 - three digits stand before the point
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def signed(value: float | None) -> str:
+    """Write a figure that may be below zero, to a tenth; NaN is a dash, None nothing."""
+    if value is None:
+        return ""
+    return DASH if math.isnan(value) else f"{value:.1f}"
+
+
+def percent(share: float) -> str:
+    """Write a share as a whole percentage; NaN is a dash."""
+    return DASH if math.isnan(share) else f"{share:.0%}"

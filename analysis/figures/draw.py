@@ -5,23 +5,32 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 from analysis.figures.picture import Picture
 
-if TYPE_CHECKING:
-    from analysis.studies import Study  # imports numpy; see Painters
-
 MOST_WORKERS = 4
+
+
+Subjects = Literal["studies", "transports"]
+
+
+class Subject(Protocol):
+    """What a figure is of: a study, or a comparison of transports."""
+
+    @property
+    def slug(self) -> str:
+        """Its name in files."""
 
 
 class Kind(NamedTuple):
     """One kind of figure: the module and function that draw it, and what a reader is told.
 
+    The function returns None for a subject that there is nothing to draw of.
     ``together``: one process draws them all, because what they need takes long to import.
     """
 
@@ -31,29 +40,45 @@ class Kind(NamedTuple):
     title: str
     description: str
     together: bool = False
+    subjects: Subjects = "studies"
 
 
 class Job(NamedTuple):
-    """Figures of one kind that are being drawn, for the studies of these slugs."""
+    """Figures of one kind that are being drawn, for the subjects of these slugs."""
 
     slugs: tuple[str, ...]
     kind: Kind
     formats: Sequence[str]
-    contents: Future[list[dict[str, bytes]]]
+    contents: Future[list[dict[str, bytes] | None]]
 
 
 _FRONT_TEXT = (
     "Each point is a split, with its 95 % intervals. The stepped line is the front: the most throughput that each "
-    "latency allows. Squares are the unsplit model on one device. The ring is the knee."
+    "latency allows. Squares are the unsplit model on one device. The ring is the knee. Points with a blue rim are "
+    "dominated within noise only."
+)
+_MOVES_TEXT = (
+    "From the best network to the worst: which splits are on the front, how many points it has, how much of the model "
+    "its points leave on the first device, and the area that it dominates against one reference point."
+)
+_ATTAINMENT_TEXT = (
+    "The same fronts repeat by repeat: the line is what half of the repeats reach, the band what between a quarter and "
+    "three quarters of them do."
 )
 _STAGES_TEXT = (
     "One batch in flight: computing on each device, the links between them, and waiting. The black bar is the "
     "measured latency."
 )
+_TRANSPORTS_TEXT = (
+    "Each split over both transports in the same blocks of runs. Latency right of 1 and throughput left of 1: RPC is "
+    "slower."
+)
 _HEATMAP_TEXT = "Darker is better; the best of each network is framed."
 
 KINDS = (
     Kind("front", "analysis.figures.front", "draw_fronts", "Latency and throughput", _FRONT_TEXT),
+    Kind("moves", "analysis.figures.moves", "draw_moves", "How the front moves", _MOVES_TEXT),
+    Kind("attainment", "analysis.figures.attainment", "draw_attainment", "What repeats attain", _ATTAINMENT_TEXT),
     Kind("stages", "analysis.figures.stages", "draw_stages", "Where a batch's time goes", _STAGES_TEXT),
     Kind(
         "heatmap",
@@ -63,19 +88,24 @@ KINDS = (
         _HEATMAP_TEXT,
         together=True,
     ),
+    Kind(
+        "transports",
+        "analysis.figures.transports",
+        "draw_transports",
+        "RPC against TCP",
+        _TRANSPORTS_TEXT,
+        subjects="transports",
+    ),
 )
 
 
-def draw(studies: Sequence[Study], kind: Kind, formats: Sequence[str]) -> list[dict[str, bytes]]:
-    """Draw one figure per study; return each one's files' contents by format (``svg``, ``png``)."""
+def draw(subjects: Sequence[Subject], kind: Kind, formats: Sequence[str]) -> list[dict[str, bytes] | None]:
+    """Draw one figure per subject; return each one's files' contents by format (``svg``, ``png``), or None."""
     from analysis.figures.style import write  # noqa: PLC0415 - matplotlib is the workers' to import
 
     function = getattr(importlib.import_module(kind.module), kind.function)
-    drawn = []
-    for study in studies:
-        figure = function(study)
-        drawn.append({name: write(figure, name) for name in formats})
-    return drawn
+    figures = [function(subject) for subject in subjects]
+    return [None if figure is None else {name: write(figure, name) for name in formats} for figure in figures]
 
 
 class Painters:
@@ -95,26 +125,28 @@ class Painters:
         )
         self._pool.submit(os.getpid)  # the pool makes its processes with its first job
 
-    def begin(self, studies: Sequence[Study], formats: Sequence[str]) -> list[Job]:
-        """Begin to draw every figure of every study in ``formats``, and in SVG for the report."""
+    def begin(self, subjects: Mapping[Subjects, Sequence[Subject]], formats: Sequence[str]) -> list[Job]:
+        """Begin to draw every figure of every subject in ``formats``, and in SVG for the report."""
         wanted = tuple(dict.fromkeys(("svg", *formats)))
         # the longest jobs first, so that none is left over at the end
         kinds = sorted(KINDS, key=lambda kind: not kind.together)
         shares = [
             (kind, share)
             for kind in kinds
-            for share in ([studies] if kind.together else [[study] for study in studies])
+            for share in ([subjects[kind.subjects]] if kind.together else [[item] for item in subjects[kind.subjects]])
         ]
         return [
-            Job(tuple(study.slug for study in share), kind, formats, self._pool.submit(draw, share, kind, wanted))
+            Job(tuple(item.slug for item in share), kind, formats, self._pool.submit(draw, share, kind, wanted))
             for kind, share in shares
         ]
 
     def finish(self, jobs: Sequence[Job], folder: Path) -> dict[str, list[Picture]]:
-        """Write ``<kind>-<study>.<format>`` into ``folder``; return the pictures for the report by study."""
+        """Write ``<kind>-<subject>.<format>`` into ``folder``; return the pictures for the report by subject."""
         pictures: dict[str, list[Picture]] = {}
         for job in sorted(jobs, key=lambda job: KINDS.index(job.kind)):
             for slug, contents in zip(job.slugs, job.contents.result(), strict=True):
+                if contents is None:
+                    continue
                 for name in job.formats:
                     (folder / f"{job.kind.name}-{slug}.{name}").write_bytes(contents[name])
                 picture = Picture(title=job.kind.title, description=job.kind.description, svg=contents["svg"])

@@ -22,6 +22,8 @@ MOST_COLUMNS = 3
 _PANEL_IN = (4.3, 3.9)
 _MARKER_PX = 5.0
 _KNEE_PX = 9.0
+# from this width on the legend fits into one line
+_WIDE_IN = 8.0
 # share of an axis' span that is left free at each end
 _ROOM = 0.09
 
@@ -109,11 +111,12 @@ def _draw_staircase(axes: Axes, front: Front) -> None:
 
 def _draw_points(axes: Axes, front: Front, shown: Sequence[Point], members: set[Point]) -> None:
     """Draw markers and intervals, in one call for all points that look alike: a call each costs seconds."""
-    groups: dict[tuple[bool, bool], list[Point]] = {}
+    near = set(front.near_points)
+    groups: dict[tuple[bool, bool, bool], list[Point]] = {}
     for point in shown:
-        groups.setdefault((point in members, point.is_reference), []).append(point)
-    for (on_front, is_reference), points in groups.items():
-        colour = style.VERMILLION if is_reference else style.BLUE if on_front else style.MUTED
+        groups.setdefault((point in members, point.is_reference, point in near), []).append(point)
+    for (on_front, is_reference, is_near), points in groups.items():
+        colour = style.VERMILLION if is_reference else style.BLUE if on_front or is_near else style.MUTED
         strong = on_front or is_reference
         axes.errorbar(
             [point.latency.value for point in points],
@@ -186,11 +189,13 @@ def _finish(figure: Figure, study: Study) -> None:
     handles = [
         Line2D([], [], color=style.BLUE, marker="o", lw=1.4, ms=6, label="front"),
         Line2D([], [], color=style.MUTED, marker="o", mfc="white", label="dominated split", **marker),
+        Line2D([], [], color=style.BLUE, marker="o", mfc="white", label="within noise", **marker),
         Line2D([], [], color=style.VERMILLION, marker="s", label="unsplit, on the front", **marker),
         Line2D([], [], color=style.VERMILLION, marker="s", mfc="white", label="unsplit, dominated", **marker),
         Line2D([], [], color=style.INK, marker="o", mfc="none", ls="", ms=11, mew=1.1, label="knee"),
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=8, bbox_to_anchor=(0.5, 0.17 / height))
+    columns = len(handles) if width > _WIDE_IN else math.ceil(len(handles) / 2)
+    figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=8, bbox_to_anchor=(0.5, 0.17 / height))
     more = f"; {study.left_out} further splits are in the tables" if study.left_out else ""
-    note = f"medians with 95 % bootstrap intervals; better is up and left{more}"
+    note = f"medians with 95 % intervals; better is up and left{more}"
     figure.text(0.5, 0.05 / height, note, ha="center", va="bottom", fontsize=7.5, color=style.MUTED)

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
 from analysis.figures.picture import Picture
 from analysis.networks import links_frame
-from analysis.numbers import number
+from analysis.numbers import percent, signed
+from analysis.report.environment import page_environment
 from analysis.studies import Study
-from analysis.tables import WORTH_TEXT, interval, roles
+from analysis.terminal import WORTH_TEXT, interval, roles, spread, standing
+from analysis.transports import BASE, OTHER, Comparison
+from analysis.words import halves_words, moves_words, recommend_words, times, transport_words
 
 
 def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) -> str:
     """Return the report; ``pictures`` go by the slug of their study."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("analysis.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
+    environment = page_environment()
     environment.filters["interval"] = interval
+    environment.filters["ratio"] = times
+    environment.filters["percent"] = percent
+    environment.filters["signed"] = signed
+    environment.filters["spread"] = spread
     runs = analysis.runs
     return environment.get_template("report.html.j2").render(
         title=", ".join(dict.fromkeys(front.condition.model for front in analysis.fronts)),
@@ -37,6 +35,12 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
         good=int((runs["status"] == "ok").sum()),
         times=TIMES,
         studies=[_study(study, analysis, pictures.get(study.slug, ())) for study in analysis.studies],
+        halves=halves_words(analysis.latency_halves, analysis.throughput_halves),
+        transports=[_transports(item, pictures.get(item.slug, ())) for item in analysis.transports],
+        transport_words=transport_words(analysis.transport_summaries),
+        transport_summaries=analysis.transport_summaries,
+        base=BASE,
+        other=OTHER,
         cautions=analysis.cautions,
         links=links_frame(runs).to_dict("records"),
         failed=_failed(analysis),
@@ -50,6 +54,9 @@ def _study(study: Study, analysis: Analysis, pictures: Sequence[Picture]) -> dic
         "slug": study.slug,
         "title": study.title,
         "conclusions": [_conclusion(item) for item in conclusions],
+        "words": recommend_words(conclusions, study.robust),
+        "moves": study.moves,
+        "moves_words": None if study.moves is None else moves_words(study.moves),
         "pictures": pictures,
         "fronts": [
             {
@@ -58,8 +65,16 @@ def _study(study: Study, analysis: Analysis, pictures: Sequence[Picture]) -> dic
                 "references": front.hypervolume_references,
                 "limit": front.hypervolume_latency_ms,
                 "rows": [
-                    {"point": point, "on_front": on, "probability": share, "roles": roles(front, point)}
-                    for point, on, share in zip(front.points, front.on_front, front.probability, strict=True)
+                    {
+                        "point": point,
+                        "on_front": on,
+                        "near": near,
+                        "standing": standing(on_front=on, near=near, probability=share),
+                        "roles": roles(front, point),
+                    }
+                    for point, on, near, share in zip(
+                        front.points, front.on_front, front.within_noise, front.probability, strict=True
+                    )
                 ],
             }
             for front in study.fronts
@@ -76,6 +91,15 @@ def _conclusion(item: Conclusion) -> dict[str, Any]:
         "worth": item.worth,
         "worth_text": None if item.worth is None else WORTH_TEXT.get(item.worth, item.worth),
         "sentence": item.sentence,
+    }
+
+
+def _transports(comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, Any]:
+    return {
+        "title": comparison.title,
+        "slug": comparison.slug,
+        "pictures": pictures,
+        "pairs": comparison.splits,
     }
 
 

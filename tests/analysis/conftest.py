@@ -25,3 +25,12 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analysis_of_campaign(campaign: Path) -> Analysis:
     campaigns = find_campaigns([campaign], campaign.parent)
     return analyse(campaigns, read_journals(campaigns))
+
+
+@pytest.fixture(scope="session")
+def analysis_of_both(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    """One campaign over both transports, two networks and three splits, four repeats."""
+    plan = Plan(networks=("paper_200ms_5mbit", "lan"), cuts=(3, 8, 14), repeats=4, transports=("tcp", "rpc"))
+    folder = write_campaign(tmp_path_factory.mktemp("both") / "both", make_rows(plan))
+    campaigns = find_campaigns([folder], folder.parent)
+    return analyse(campaigns, read_journals(campaigns))

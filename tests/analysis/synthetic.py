@@ -10,13 +10,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from stage_runtime.formats.cell import cell_id
+from stage_runtime.formats.cell import TransportName, cell_id
 from stage_runtime.formats.row import HopFigures, LinkDirection, Row, StageFigures
 
 # MobileNetV2, batch 8: MB after each block and a rough share of its compute
 MEGABYTES = [12.8, 6.4, 2.4, 2.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.4, 0.6, 0.6, 0.6, 0.25, 0.25, 0.25, 0.5]
 COMPUTE_MS = [22, 30, 28, 20, 14, 11, 11, 10, 9, 9, 9, 11, 13, 13, 9, 9, 9, 13, 12]
 INPUT_MEGABYTES = 4.8
+# what the made-up RPC adds to a hop: per batch and per MB
+RPC_MS, RPC_MS_PER_MB = 2.0, 0.5
 NETWORKS = {
     "lan": {"rate_mbit": 1000.0, "delay_ms": 0.2, "jitter_ms": 0.0, "loss_percent": 0.0},
     "wifi": {"rate_mbit": 50.0, "delay_ms": 3.0, "jitter_ms": 1.0, "loss_percent": 0.0},
@@ -33,6 +35,7 @@ class Plan:
     chain: str = "pi_to_pi"
     speeds: tuple[tuple[str, float], ...] = (("pi1", 1.0), ("pi2", 1.0))
     networks: tuple[str, ...] = tuple(NETWORKS)
+    transports: tuple[TransportName, ...] = ("tcp",)
     cuts: tuple[int, ...] = tuple(range(1, len(COMPUTE_MS)))
     windows: tuple[int, ...] = (1, 4)
     repeats: int = 3
@@ -77,14 +80,19 @@ def _link(plan: Plan, network: str) -> tuple[LinkDirection, ...]:
             in_force=dict(spec),
             rtt_ms=2 * spec["delay_ms"] + 0.3,
             message_ms=spec["delay_ms"] + 0.55 * 1000 / spec["rate_mbit"],
-            bulk_mbit=spec["rate_mbit"] * 0.955,
+            bulk_mbit=spec["rate_mbit"],
         )
         for a, b in ((names[0], names[1]), (names[1], names[0]))
     )
 
 
-def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> Row:
-    """Make one row of a two-device chain; ``split`` is ``P<k>`` or ``only:<device>``."""
+def make_row(
+    plan: Plan, network: str, split: str, window: int, repeat: int, *, transport: TransportName = "tcp"
+) -> Row:
+    """Make one row of a two-device chain; ``split`` is ``P<k>`` or ``only:<device>``.
+
+    Both transports of a repeat drift alike, as runs of one block do.
+    """
     rng = np.random.default_rng([plan.seed, repeat, window, *(f"{plan.chain}{network}{split}".encode())])
     (first, fast1), (second, fast2) = plan.speeds
     total = len(COMPUTE_MS)
@@ -97,9 +105,12 @@ def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> 
     tail_ms = sum(COMPUTE_MS[cut:]) / fast2 * drift
     wire_ms = 0.0 if alone else megabytes * 8000 / spec["rate_mbit"] / 0.955
     link_ms = 0.0 if alone else wire_ms + spec["delay_ms"]
+    if transport == "rpc":
+        rng = np.random.default_rng([repeat, window, *f"rpc{plan.chain}{network}{split}".encode()])
+        link_ms += 0.0 if alone else RPC_MS + RPC_MS_PER_MB * megabytes
     noise: list[float] = rng.lognormal(0, plan.noise, plan.batches).tolist()
     latency = [(front_ms + tail_ms + link_ms + 0.8) * factor for factor in noise]
-    period = max(front_ms, tail_ms, wire_ms) if window > 1 else front_ms + tail_ms + link_ms
+    period = max(front_ms, tail_ms, link_ms - spec["delay_ms"]) if window > 1 else front_ms + tail_ms + link_ms
     stages = [_stage(0, first, (0, cut), front_ms, (0.0, wire_ms))]
     hops = []
     if not alone:
@@ -118,7 +129,7 @@ def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> 
         ]
     definition: dict[str, object] = {
         "model": plan.model, "chain": plan.chain, "network": network, "split": split,
-        "window": window, "batch": plan.batch, "batches": plan.batches,
+        "window": window, "batch": plan.batch, "batches": plan.batches, "transport": transport,
     }  # fmt: skip
     queue = max(1, window)
     return Row(
@@ -135,7 +146,7 @@ def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> 
         chain=plan.chain,
         devices=(first, second),
         network=network,
-        transport="tcp",
+        transport=transport,
         engine="eager",
         codec="none",
         batch=plan.batch,
@@ -159,6 +170,7 @@ def make_row(plan: Plan, network: str, split: str, window: int, repeat: int) -> 
         started="2026-01-01T12:00:00+00:00",
         elapsed_s=3.2,
         measuring_s=2.9,
+        latency_uncertainty_ms=0.0 if alone else 0.05,
     )
 
 
@@ -166,11 +178,12 @@ def make_rows(plan: Plan) -> list[Row]:
     """Make every row of a plan, conditions one after the other as a sweep runs them."""
     splits = [f"only:{name}" for name, _ in plan.speeds] + [f"P{cut}" for cut in plan.cuts]
     return [
-        make_row(plan, network, split, window, repeat)
+        make_row(plan, network, split, window, repeat, transport=transport)
         for network in plan.networks
         for repeat in range(plan.repeats)
         for split in splits
         for window in plan.windows
+        for transport in plan.transports
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 import analysis
 from analysis.breakdown import break_down
 from analysis.campaigns import find_campaigns
-from analysis.cautions import find_cautions
+from analysis.cautions import count_alike, find_cautions
 from analysis.compute import Analysis, analyse
 from analysis.errors import AnalysisError
 from analysis.fronts import find_fronts
@@ -121,9 +121,33 @@ def test_a_sound_campaign_has_no_caution(tmp_path: Path) -> None:
 
 def test_an_uncertain_clock_is_a_caution_that_names_the_split(tmp_path: Path) -> None:
     row = make_row(Plan(), "lan", "P3", 1, 0)
-    hop = msgspec.structs.replace(row.hops[0], offset_uncertainty_ms=50.0)
-    found = "\n".join(cautions(tmp_path, [msgspec.structs.replace(row, hops=(hop,))]))
+    found = "\n".join(cautions(tmp_path, [msgspec.structs.replace(row, latency_uncertainty_ms=50.0)]))
     assert "clock offset is uncertain by more than 5% of the latency of pi_to_pi/lan/P3" in found
+
+
+def test_an_old_row_is_judged_by_the_uncertainty_of_its_hops(tmp_path: Path) -> None:
+    row = make_row(Plan(), "lan", "P3", 1, 0)
+    hop = msgspec.structs.replace(row.hops[0], offset_uncertainty_ms=50.0)
+    old = msgspec.structs.replace(row, hops=(hop,), latency_uncertainty_ms=None)
+    assert "clock offset is uncertain" in "\n".join(cautions(tmp_path, [old]))
+
+
+def test_unstable_runs_are_counted_by_reason_and_points_without_a_stable_run_are_named(tmp_path: Path) -> None:
+    shaky = [
+        msgspec.structs.replace(make_row(Plan(), "lan", "P3", 1, repeat), unstable=(f"stolen time {repeat}.5% on pi1",))
+        for repeat in range(1, 4)
+    ]
+    steady = make_row(Plan(), "lan", "P8", 1, 0)
+    found = "\n".join(cautions(tmp_path, [*shaky, steady]))
+    assert "3 of 4 runs are unstable, runs by reason: stolen time 1.5 to 3.5% on pi1: 3" in found
+    assert "no stable run of mobilenet_v2 · pi_to_pi · tcp · batch 8 · lan: P3" in found
+
+
+def test_warnings_that_differ_in_their_figures_alone_are_one_with_the_range() -> None:
+    texts = [["offset within 400.8 ms on pi1", "hot"], ["offset within 400.9 ms on pi1"], ["offset within 9 ms on pi2"]]
+    assert count_alike(texts) == [
+        ("offset within 400.8 to 400.9 ms on pi1", 2), ("hot", 1), ("offset within 9 ms on pi2", 1),
+    ]  # fmt: skip
 
 
 def test_merging_different_cells_or_networks_into_one_point_is_a_caution(tmp_path: Path) -> None:

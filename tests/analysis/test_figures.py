@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.compute import Analysis
 from analysis.figures import style
-from analysis.figures.draw import KINDS, Kind, draw
+from analysis.figures.draw import KINDS, Kind, Subject, draw
 from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
 from analysis.figures.labels import Box, Label, choose_place
@@ -91,8 +91,10 @@ def test_drawing_leaves_a_notebooks_settings_alone(study: Study) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
-def test_a_figure_is_written_as_svg_and_png_alike_each_time(study: Study, kind: Kind) -> None:
-    first, second = draw([study, study], kind, ("svg", "png"))
+def test_a_figure_is_written_as_svg_and_png_alike_each_time(analysis_of_both: Analysis, kind: Kind) -> None:
+    subject: Subject = (analysis_of_both.studies if kind.subjects == "studies" else analysis_of_both.transports)[0]
+    first, second = draw([subject, subject], kind, ("svg", "png"))
+    assert first is not None
     assert first == second
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]
