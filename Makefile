@@ -52,5 +52,5 @@ down: ## take them down without a trace
 	@if [ -x .venv/bin/ansible-playbook ]; then ansible-playbook playbooks/virtual_down.yml; fi
 
 clean: down ## remove all that make made: virtual devices, .venv, caches (results/ stays)
-	rm -rf .venv .splitbed .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible
+	rm -rf .venv .splitbed .carry .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

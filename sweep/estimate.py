@@ -30,6 +30,7 @@ REFERENCE_MS: Mapping[str, float] = {
 """Milliseconds per image, eager, one x86 server core (measured); a start where no row exists."""
 
 _MS_PER_PARAMETER_MB = 1.0
+_CUDA_SHARE = 0.1  # a guess that is not measured: no less than a GPU needs, yet too little to limit its batches
 _CELL_OVERHEAD_S = 0.6
 _CONDITION_OVERHEAD_S = 8.0
 _LEAST_LIMIT_S = 60.0
@@ -70,7 +71,10 @@ class Estimator:
         manifest = self._manifests[model]
         megabytes = sum(block.parameter_bytes for block in manifest.blocks) / 1e6
         reference = REFERENCE_MS.get(model, megabytes * _MS_PER_PARAMETER_MB)
-        return reference / min(self._testbed.devices[device].cpus or 1.0, 1.0)
+        where = self._testbed.devices[device]
+        if (where.accelerator or "").startswith("cuda"):
+            return reference * _CUDA_SHARE
+        return reference / min(where.cpus or 1.0, 1.0)
 
     def cell_s(self, cell: PlannedCell, limit_s: float = 0.0) -> float:
         """Estimate the seconds that one run of `cell` takes, when its batches are limited as by :meth:`batches`."""

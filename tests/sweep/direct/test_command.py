@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from stage_runtime.models.names import PAPER
 from sweep.__main__ import main
 from sweep.direct.command import EXIT_BAD_INPUT
 from sweep.options import Options
@@ -53,6 +55,22 @@ def test_words_reach_the_driver(asked: list[tuple[Options, Bed, list[str]]]) -> 
 def test_bad_words_are_refused(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert main(["direct", *words]) == EXIT_BAD_INPUT
     assert said in capsys.readouterr().err
+
+
+def test_the_commands_of_the_document_are_accepted(
+    asked: list[tuple[Options, Bed, list[str]]], made: list[str]
+) -> None:
+    assert made == []
+    text = (CHECKOUT / "docs" / "gpu.md").read_text()
+    every = re.search(r"^\$ (ALL=\S+)", text, flags=re.MULTILINE)
+    assert every is not None
+    commands = re.findall(r"^\$ python3 -m sweep (direct .*)$", text, flags=re.MULTILINE)
+    sweeps = [line.replace("$ALL", every[1].removeprefix("ALL=")).split() for line in commands if " check " not in line]
+    assert len(commands) == len(sweeps) + 1
+    for words in sweeps:
+        # where the photographs are carried to, there is nothing here
+        assert main([word for word in words if not word.startswith("inputs=")]) == 3
+    assert all(set(options.model) == set(PAPER) for options, _, _ in asked)
 
 
 def test_settling_without_scipy_is_refused_before_anything_is_measured(

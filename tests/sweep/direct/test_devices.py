@@ -20,6 +20,9 @@ from sweep.direct.devices import (
     store_port,
 )
 from sweep.errors import OptionError
+from sweep.estimate import Estimator
+from sweep.matrix import plan_matrix
+from tests.sweep.support import manifest, options
 
 CORES = range(16)
 
@@ -87,6 +90,16 @@ def test_cores_are_shared_only_where_there_are_too_few(cpus: list[float | None],
 )
 def test_a_chain_is_named_by_its_devices(devices: str, name: str) -> None:
     assert chain_name(parse_devices(devices, CORES)) == name
+
+
+def test_a_gpu_is_not_taken_for_a_processor() -> None:
+    testbed = make_testbed(parse_devices("pi1:cpu:1,gpu1:cuda", CORES), "pair")
+    asked = options(chains="pair", networks="loopback", batches=64, splits="all")
+    (plan,) = plan_matrix(asked, testbed, {"alexnet": tuple(range(1, 13))}, {})
+    alone = {run.cell.split: run.cell for run in plan.runs if not run.cell.cut}
+    estimator = Estimator(testbed, {"alexnet": manifest("alexnet")})
+    assert estimator.cell_s(alone["only:gpu1"]) < estimator.cell_s(alone["only:pi1"]) / 2
+    assert estimator.batches(alone["only:gpu1"], 2.0) == 64 > estimator.batches(alone["only:pi1"], 2.0)
 
 
 def test_the_testbed_has_one_chain_and_the_loopback() -> None:
