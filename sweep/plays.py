@@ -22,6 +22,9 @@ from sweep.errors import PlayError
 from sweep.places import CHECKOUT
 
 _LONGEST_REASON = 600
+# In characters; ansible-runner hands on {} for a result that is larger.  Its own limit of 700,000 is one cell of
+# 3,000 batches with their samples.
+_LARGEST_RESULT = 20_000_000
 
 
 class PlayResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +102,7 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "playbooks" / "callback_plugins"),
         "ANSIBLE_CALLBACKS_ENABLED": "driver_watch",
         "SPLITBED_DRIVER_PID": str(os.getpid()),
+        "MAX_EVENT_RES": str(_LARGEST_RESULT),
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
     }
 
