@@ -42,7 +42,7 @@ def close_sweep(cells: Mapping[str, PlannedCell], settling: Settling, options: O
 def _how_settled(cells: Mapping[str, PlannedCell], settling: Settling, options: Options) -> str:
     target = f"{options.target_percent:g} %"
     settled = sum(settling.state(cell_id) == "settled" for cell_id in cells)
-    said = f"{settled} cells settled within {target}"
+    said = f"{settled} cell{'' if settled == 1 else 's'} settled within {target}"
     wide = {cell_id: settling.half_width(cell_id) for cell_id in cells if settling.state(cell_id) == "at_limit"}
     if not wide:
         return said

@@ -2,7 +2,8 @@
 
 The transfer part is exact arithmetic on the bytes that cross each hop.  The compute part comes
 from rows already measured, else from :data:`REFERENCE_MS`, else from the parameter bytes, and
-is rough; :attr:`Estimator.basis` says which.
+is rough; :attr:`Estimator.basis` says which.  The transports are taken to be alike: over the
+loopback, cells of MobileNetV2 took 114 ms by TCP and 113 ms by RPC at window 1, 276 and 278 ms at window 4.
 """
 
 from __future__ import annotations
