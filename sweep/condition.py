@@ -106,10 +106,11 @@ class ConditionRecord:
         if len(self._provenance) == len(self.plan.devices):
             self._write_provenance()
 
-    def take_measurement(self, cell: Cell, measurement: Measurement) -> bool:
+    def take_measurement(self, cell: Cell, measurement: Measurement, *, refused: bool = False) -> bool:
         """Put a run into the journal, its samples first; say whether it makes sense to go on.
 
-        It makes none once the same device has failed several cells in a row.
+        It makes none once the same device has failed several cells in a row.  Cells that were ``refused`` for lack of
+        their transport do not count for that: others go on.
         """
         links = tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
         row = make_row(
@@ -126,7 +127,7 @@ class ConditionRecord:
             self._rows += 1
             self._settling.note(row)
             self._on_row(row)
-        device = self._failures.note(measurement)
+        device = None if refused else self._failures.note(measurement)
         if device is not None:
             self._stopped_by[device] = f"failed {_FAILURES_IN_A_ROW} cells in a row: {measurement.reason}"
         return device is None

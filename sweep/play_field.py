@@ -24,6 +24,7 @@ from sweep.places import CHECKOUT
 from sweep.plays import Result, remove_leftovers, run_play
 from sweep.prepare import prepare_devices
 from sweep.testbed import Testbed
+from sweep.worlds import Worlds, needs_world
 
 # Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
 # checkout left behind (hold_devices keeps live ones apart), but not what another control node shapes.
@@ -38,6 +39,7 @@ class PlayField:
     def __init__(self, testbed: Testbed, variables: Mapping[str, Any]) -> None:
         self._testbed = testbed
         self._variables = variables
+        self._worlds = Worlds()
 
     def clear_leftovers(self, folder: Path) -> None:
         """Remove what killed plays left."""
@@ -72,7 +74,13 @@ class PlayField:
 
     def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> PlayCondition:
         """Get one condition's play ready."""
-        return PlayCondition(record, self._testbed, secret_file=secret_file, variables=self._with_idle(idle_s))
+        return PlayCondition(
+            record,
+            self._testbed,
+            secret_file=secret_file,
+            variables=self._with_idle(idle_s),
+            worlds=self._worlds,
+        )
 
     def _with_idle(self, idle_s: float) -> dict[str, Any]:
         return {"stage_service_idle_s": round(idle_s), **self._variables}
@@ -82,12 +90,20 @@ class PlayCondition:
     """Drive one condition's play and hand on what it reports."""
 
     def __init__(
-        self, record: ConditionRecord, testbed: Testbed, *, secret_file: Path, variables: Mapping[str, Any]
+        self,
+        record: ConditionRecord,
+        testbed: Testbed,
+        *,
+        secret_file: Path,
+        variables: Mapping[str, Any],
+        worlds: Worlds,
     ) -> None:
         self._record = record
         self._testbed = testbed
         self._secret_file = secret_file
         self._variables = variables
+        self._worlds = worlds
+        self._all_well = True
         self._cells = {(cell.cell_id, cell.repeat): cell for cell in record.cells}
         self._work = record.campaign.folder / _WORK / f"{record.plan.chain}@{record.plan.network}"
         self._stop_file = self._work / "stop"
@@ -105,6 +121,8 @@ class PlayCondition:
         """
         self._write_blocks()
         plan = self._record.plan
+        needed = needs_world(self._record.cells)
+        world = self._worlds.world_for(plan.chain, plan.devices, needed=needed)
         try:
             result = run_play(
                 "condition",
@@ -116,6 +134,8 @@ class PlayCondition:
                     "condition_devices": list(plan.devices),
                     "condition_network": plan.network,
                     "condition_owner": OWNER,
+                    "condition_world": world,
+                    "condition_needs_world": needed,
                     "condition_blocks": len(self._record.blocks),
                     "condition_cells_folder": str(self._blocks_folder.resolve()),
                     "condition_stop_file": str(self._stop_file.resolve()),
@@ -127,7 +147,10 @@ class PlayCondition:
                 cancelled=cancelled,
             )
         except PlayError as exc:
+            self._worlds.spoil(world)
             return self._record.outcome({"control node": str(exc)})
+        if result.reasons or not self._all_well:
+            self._worlds.spoil(world)
         return self._record.outcome(result.reasons)
 
     def stop_after_this_cell(self) -> None:
@@ -162,7 +185,9 @@ class PlayCondition:
             self._record.take_provenance(host, msgspec.json.decode(result["stdout"]))
         elif "measurement" in result:
             measurement = msgspec.convert(result["measurement"], Measurement)
-            if not self._record.take_measurement(self._cells[result["cell_id"], result["repeat"]], measurement):
+            self._all_well &= measurement.status in {"ok", "invalid"}
+            cell = self._cells[result["cell_id"], result["repeat"]]
+            if not self._record.take_measurement(cell, measurement, refused=result.get("refused", False)):
                 self.stop_after_this_cell()
             self._running -= 1
             self._write_blocks()

@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
     """The action ``splitbed_cell``."""
 
     _requires_connection = True
-    _VALID_ARGS = frozenset({"cell", "python", "runtime", "socket", "stop_file", "driver_pid"})
+    _VALID_ARGS = frozenset({"cell", "python", "runtime", "socket", "stop_file", "driver_pid", "worlds"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the cell unless the sweep is to stop; a cell that fails does not fail the task."""
+        """Run the cell unless the sweep is to stop; a cell that fails does not fail the task.
+
+        ``worlds`` is what each stage said of its RPC world: where one is not up, cells over RPC are refused
+        without asking the stage.
+        """
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._task.args
         cell = arguments["cell"]
         result["cell_id"], result["repeat"] = cell["cell_id"], cell["repeat"]
         if self._task.check_mode or Path(arguments["stop_file"]).exists() or not _alive(int(arguments["driver_pid"])):
             return result | {"skipped": True, "skip_reason": "the sweep stops here"}
+        missing = _missing_world(arguments["worlds"]) if cell["transport"] == "rpc" else None
+        if missing is not None:
+            return result | {"changed": False, "refused": True, "measurement": missing}
         return result | {"changed": True, "measurement": self._measure(cell, arguments)}
 
     def _measure(self, cell: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -54,6 +62,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         if not isinstance(measurement, dict) or "status" not in measurement:
             return _failure(first, f"the stage on {first} answered {measurement}")
         return measurement
+
+
+def _missing_world(worlds: Mapping[str, str]) -> dict[str, Any] | None:
+    """Give what a cell over RPC is to answer where a stage is not in its world; None where all are."""
+    reasons = {device: _why_no_world(said) for device, said in worlds.items()}
+    bad = {device: reason for device, reason in reasons.items() if reason}
+    if not bad:
+        return None
+    told = "; ".join(f"{device}: {reason}" for device, reason in bad.items())
+    return _failure(next(iter(bad)), f"the RPC world is not up: {told}")
+
+
+def _why_no_world(said: str) -> str:
+    """Read what the control command said; empty where the stage's world is up."""
+    try:
+        world = json.loads(said.strip().splitlines()[-1])["world"]
+        return "" if world["state"] == "up" else str(world["reason"] or world["state"])
+    except (ValueError, IndexError, KeyError, TypeError):
+        return f"the stage does not tell how its world is: {said.strip()[-_LONGEST_REASON:] or 'it says nothing'}"
 
 
 def _failure(device: str, reason: str) -> dict[str, Any]:

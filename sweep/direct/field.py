@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig, WorldConfig
 from sweep.condition import ConditionOutcome, ConditionRecord
 from sweep.contention import contention_warnings
@@ -209,13 +208,11 @@ class DirectCondition:
             for cell in self._record.wanted(block):
                 if self._stop.is_set() or cancelled():
                     return
-                if cell.transport == "rpc" and no_rpc is not None:
-                    measured: Measurement = no_rpc
-                else:
-                    measured = stages[0].run(cell, cancelled)
+                refused = cell.transport == "rpc" and no_rpc is not None
+                measured = no_rpc if no_rpc is not None and refused else stages[0].run(cell, cancelled)
                 if cancelled():
                     return  # what was measured is an interruption
-                if not self._record.take_measurement(cell, measured):
+                if not self._record.take_measurement(cell, measured, refused=refused):
                     return
 
 

@@ -196,6 +196,7 @@ class FakePlays:
         self.measure = measure
         self.refused: dict[str, dict[str, str]] = {}
         self.broken: dict[str, str] = {}
+        self.refused_transports: set[str] = set()
         self.on_call: Callable[[str], None] = lambda _playbook: None
         self.calls: list[tuple[str, str, Mapping[str, Any]]] = []
         self.measured: list[Cell] = []
@@ -260,4 +261,6 @@ class FakePlays:
         answer = self.measure(cell)
         if answer is not None:
             measured = {"cell_id": cell.cell_id, "repeat": cell.repeat, "measurement": msgspec.to_builtins(answer)}
+            if cell.transport in self.refused_transports:
+                measured["refused"] = True
             on_result(cell.devices[0], "Run one cell", measured)

@@ -35,7 +35,8 @@ def load(name: str) -> ModuleType:
 
 CELL = load("splitbed_cell")
 BLOCK = load("splitbed_block")
-CELL_DATA = {"cell_id": "ab", "repeat": 1, "split": "it's P1", "stages": [{"device": "v1"}]}
+CELL_DATA = {"cell_id": "ab", "repeat": 1, "split": "it's P1", "transport": "tcp", "stages": [{"device": "v1"}]}
+UP = '{"world": {"state": "up", "reason": ""}}'
 
 
 @pytest.mark.parametrize("name", ["device_home", "pi_venv_torch_index_url", "ansible_user"])
@@ -54,13 +55,14 @@ class Device:
     def __init__(self, stop_file: Path) -> None:
         self.commands: list[str] = []
         self.answer: Any = {"rc": 0, "stdout": '{"status": "ok"}\n', "stderr": ""}
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "cell": CELL_DATA,
             "python": "/home/a b/python",
             "runtime": "/run time",
             "socket": "/s",
             "stop_file": str(stop_file),
             "driver_pid": str(os.getpid()),
+            "worlds": {},
         }
         self.check_mode = False
 
@@ -129,6 +131,39 @@ def test_a_long_answer_is_cut_to_its_end(device: Device) -> None:
     reason = device.run()["measurement"]["reason"]
     assert reason.endswith("the end")
     assert len(reason) < 1000
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('{"world": {"state": "failed", "reason": "port taken"}}', "v2: port taken"),
+        ('{"world": {"state": "joining", "reason": ""}}', "v2: joining"),
+        ('{"world": null}', "v2: the stage does not tell how its world is"),
+        ('a banner\n{"error": "no stage"}', "no stage"),
+        ("", "v2: the stage does not tell how its world is: it says nothing"),
+    ],
+)
+def test_without_a_world_cells_over_rpc_are_refused_and_others_run(device: Device, said: str, reason: str) -> None:
+    device.arguments["worlds"] = {"v1": UP, "v2": said}
+    assert device.run()["measurement"] == {"status": "ok"}
+    device.arguments["cell"] = CELL_DATA | {"transport": "rpc"}
+    device.commands.clear()
+    result = device.run()
+    assert device.commands == []
+    assert result["refused"]
+    assert result["measurement"]["status"] == "failed"
+    assert result["measurement"]["failed_device"] == "v2"
+    assert reason in result["measurement"]["reason"]
+
+
+@pytest.mark.parametrize("worlds", [{}, {"v1": f"a banner\n{UP}\n", "v2": UP}])
+def test_cells_over_rpc_run_in_a_world_that_is_up_or_where_none_is_needed(
+    device: Device, worlds: dict[str, str]
+) -> None:
+    device.arguments |= {"cell": CELL_DATA | {"transport": "rpc"}, "worlds": worlds}
+    result = device.run()
+    assert result["measurement"] == {"status": "ok"}
+    assert "refused" not in result
 
 
 def test_once_the_sweep_is_to_stop_no_cell_is_run(device: Device) -> None:

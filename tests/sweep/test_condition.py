@@ -223,6 +223,22 @@ def test_failures_that_do_not_follow_each_other_do_not_end_it(bench: BenchMaker)
     assert (outcome.rows, outcome.not_run, outcome.reasons) == (8, 0, {})
 
 
+def test_cells_refused_for_lack_of_their_transport_do_not_end_it(bench: BenchMaker) -> None:
+    one = bench(lambda cell: bad("v2") if cell.transport == "rpc" else good(), transports="tcp,rpc", repeats=2)
+    one.plays.refused_transports = {"rpc"}
+    outcome = one.run()
+    assert outcome.reasons == {}
+    assert Counter((row.transport, row.status) for row in one.rows) == {("tcp", "ok"): 8, ("rpc", "failed"): 8}
+
+
+def test_the_play_is_told_of_a_world_only_where_a_cell_needs_one(bench: BenchMaker) -> None:
+    for transports, needed in (("tcp", False), ("tcp,rpc", True)):
+        one = bench(transports=transports)
+        one.run()
+        ((_, _, variables),) = one.plays.calls
+        assert (bool(variables["condition_world"]), variables["condition_needs_world"]) == (needed, needed)
+
+
 def test_failures_are_counted_by_device() -> None:
     failures = CellFailures()
     said = [failures.note(bad(name)) for name in ("a", "a", "b", "b", "a", "a", "a")]
