@@ -29,7 +29,7 @@ QUICK = {
     "budget": "quick", "transports": "tcp", "batch": "1", "batches": "5", "warmup": "1", "splits": "P3,P17",
     "report": "false",
 }  # fmt: skip
-FIRST_ROWS_WITHIN_S = 120
+FIRST_ROWS_WITHIN_S = 240
 
 
 def command(bed: VirtualTestbed, results: Path, **options: str) -> list[str]:
