@@ -47,10 +47,10 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHosts]:
     assert _status(made) is None
 
 
-def _status(hosts: LocalHosts) -> dict[str, Any] | None:
+def _status(hosts: LocalHosts, operation: str = "status") -> Any:
     """Ask the stage itself."""
     control = PROJECT / "stage_runtime" / "control.py"
-    words = [sys.executable, "-I", "-S", str(control), "--socket", str(hosts.home() / "run" / "stage.sock"), "status"]
+    words = [sys.executable, "-I", "-S", str(control), "--socket", str(hosts.home() / "run" / "stage.sock"), operation]
     done = subprocess.run(words, capture_output=True, check=False, timeout=20)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
@@ -83,11 +83,12 @@ def test_a_stage_is_started_once_and_replaced_when_anything_changed(hosts: Local
     assert not again.task_ran("Start the stage"), "the quick question must do"
     assert _running(hosts, again) == first
 
-    other_config = hosts.role("stage_service", stage_service_idle_s=300)
-    second = _running(hosts, other_config)
+    world = {"stage_service_world_id": "w1", "stage_service_world_devices": ["d1"], "rpc_port": _free_port()}
+    second = _running(hosts, hosts.role("stage_service", **world))
     assert second != first
+    assert _status(hosts, "world")["world"] == {"state": "up", "reason": ""}
     (hosts.home() / "runtime" / ".digest").write_text("two")
-    third = _running(hosts, hosts.role("stage_service", stage_service_idle_s=300))
+    third = _running(hosts, hosts.role("stage_service", **world))
     assert third != second
 
     stopped = hosts.role("stage_service", tasks_from="stop")
@@ -135,6 +136,23 @@ def test_a_device_without_runtime_is_told_to_be_provisioned(hosts: LocalHosts) -
     refused = hosts.role("stage_service")
     assert refused.status != 0
     assert f"d1: {hosts.home()}/runtime holds no runtime; provision the device first" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stage_service_world_devices": ["d2"]}, "world w1 of d2"),
+        ({"stage_service_world_devices": ["d1", "nobody"]}, "world w1 of d1, nobody"),
+        ({"rpc_port": 0}, "at port 0"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(hosts: LocalHosts, given: dict[str, Any], said: str) -> None:
+    world = {"stage_service_world_id": "w1", "stage_service_world_devices": ["d1"], "rpc_port": 47302}
+    refused = hosts.role("stage_service", **(world | given))
+    assert refused.status != 0
+    assert "d1: cannot join the RPC world w1" in refused.message
+    assert said in refused.message
+    assert not (hosts.home() / "run").exists()
 
 
 def test_a_short_secret_is_refused(hosts: LocalHosts) -> None:
