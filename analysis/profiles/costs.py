@@ -115,7 +115,7 @@ def find_costs(profiles: Sequence[ModelProfile]) -> ModelCosts:
         blocks=first.blocks,
         costs=costs,
         splits=_splits(first, costs),
-        warnings=tuple(f"{one.device}: {text}" for one in profiles for text in one.warnings),
+        warnings=tuple(text for one in profiles for text in one.warnings),
     )
 
 

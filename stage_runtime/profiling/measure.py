@@ -18,9 +18,11 @@ from stage_runtime.profiling.memory import activation_peaks, cuda_activation_pea
 from stage_runtime.profiling.room import available_bytes, check_room
 from stage_runtime.stage.inputs import read_inputs
 from stage_runtime.stage.plan import read_manifest
+from stage_runtime.stage.stability import disturbances
 from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.telemetry.limits import read_limits
+from stage_runtime.telemetry.recorder import Recorder
 from stage_runtime.wire.frames import TensorHeader
 
 
@@ -47,7 +49,9 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
     check_room(workplace.device, manifest, bare, max(request.batches), available)
     images = [_batch(workplace, request, manifest, size).to(device) for size in request.batches]
     steps = workplace.loader.load(request.manifest_id, 0, len(manifest.blocks)).steps
-    times = time_passes(steps, images, request, passes.clock_for(device), check)
+    recorder = Recorder(workplace.accelerator)
+    times = time_passes(steps, images, request, clock=passes.clock_for(device), recorder=recorder, check=check)
+    disturbed = disturbances(workplace.device, workplace.threads, recorder.figures())
     peaks = []
     for size in request.batches:
         check()
@@ -74,7 +78,7 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
             for size, kept in zip(request.batches, times, strict=True)
         ),
         blocks=_blocks(manifest, request.batches, times, peaks),
-        warnings=_warnings(request, times),
+        warnings=(*disturbed, *_too_few(workplace.device, request, times)),
     )
 
 
@@ -82,12 +86,19 @@ def time_passes(
     steps: nn.Sequential,
     images: list[torch.Tensor],
     request: ProfileRequest,
+    *,
     clock: passes.Clock,
+    recorder: Recorder,
     check: Callable[[], None],
 ) -> list[Times]:
-    """Run rounds of passes, batch sizes and kinds of pass interleaved, and keep what is not warm-up."""
+    """Run rounds of passes, batch sizes and kinds of pass interleaved, and keep what is not warm-up.
+
+    The recorder records while what is kept is measured.
+    """
     times = [Times() for _ in images]
     for number, kept in passes.rounds(request.passes, request.warmup, request.most_s):
+        if number == request.warmup:
+            recorder.begin()
         for one in passes.plan_round(number, len(images)):
             check()
             if one.marked:
@@ -96,6 +107,7 @@ def time_passes(
             else:
                 whole = passes.whole_pass(steps, images[one.batch], clock)
                 times[one.batch].whole += [whole] if kept else []
+    recorder.end()
     return times
 
 
@@ -154,8 +166,8 @@ def _sum(spans: tuple[float, ...]) -> float:
     return round(sum(spans), 6)
 
 
-def _warnings(request: ProfileRequest, times: list[Times]) -> tuple[str, ...]:
+def _too_few(device: str, request: ProfileRequest, times: list[Times]) -> tuple[str, ...]:
     kept = len(times[0].whole)
     if kept == request.passes:
         return ()
-    return (f"{kept} of {request.passes} passes were kept: more would have taken longer than {request.most_s:g} s",)
+    return (f"{device} made {kept} of {request.passes} passes: more would have taken longer than {request.most_s:g} s",)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from stage_runtime.formats.row import StageFigures
 from stage_runtime.stage.percentiles import percentile
+from stage_runtime.telemetry.figures import TelemetryFigures
 from stage_runtime.telemetry.throttling import BEFORE
 
 # Fewer batches than this have no spread to speak of.
@@ -49,7 +50,7 @@ def judge(
     batch in flight alone: in a window, responses share their queue and a link's bursts by construction.
     """
     spread, autocorrelation = _spread_percent(responses), _autocorrelation(responses)
-    reasons = [*itertools.chain.from_iterable(map(_disturbances, stages))]
+    reasons = [text for stage in stages for text in disturbances(stage.device, stage.threads, stage)]
     if window == 1 and spread is not None:
         drifts = autocorrelation is not None and autocorrelation > _MOST_ERRORS / math.sqrt(len(responses))
         if drifts and spread > _LEAST_DRIFT_PERCENT:
@@ -79,28 +80,28 @@ def _autocorrelation(responses: Sequence[float]) -> float | None:
     return sum(one * following for one, following in itertools.pairwise(away)) / whole
 
 
-def _disturbances(stage: StageFigures) -> list[str]:
-    """Name what slowed a device down, steadily or not."""
-    found = []
-    slowed = [what for what in stage.throttled if not what.endswith(BEFORE)]
+def disturbances(device: str, threads: int, found: StageFigures | TelemetryFigures) -> list[str]:
+    """Name what slowed a device down, steadily or not, by what was found there while its `threads` computed."""
+    named = []
+    slowed = [what for what in found.throttled if not what.endswith(BEFORE)]
     if slowed:
-        found.append(f"{stage.device} slowed itself down: {', '.join(slowed)}")
-    if (stage.stolen_percent or 0.0) > _MOST_STOLEN_PERCENT:
-        found.append(f"{stage.device}: its hypervisor withheld {stage.stolen_percent:.0f} % of the processor time")
-    if (stage.swapped_mb or 0.0) > _MOST_SWAPPED_MB:
-        found.append(f"{stage.device} swapped {stage.swapped_mb:.0f} MiB")
-    if _is_oversubscribed(stage):
-        found.append(f"{stage.device} is oversubscribed: other processes kept its stage from the processor")
-    return found
+        named.append(f"{device} slowed itself down: {', '.join(slowed)}")
+    if (found.stolen_percent or 0.0) > _MOST_STOLEN_PERCENT:
+        named.append(f"{device}: its hypervisor withheld {found.stolen_percent:.0f} % of the processor time")
+    if (found.swapped_mb or 0.0) > _MOST_SWAPPED_MB:
+        named.append(f"{device} swapped {found.swapped_mb:.0f} MiB")
+    if _is_oversubscribed(threads, found):
+        named.append(f"{device} is oversubscribed: other processes kept its stage from the processor")
+    return named
 
 
-def _is_oversubscribed(stage: StageFigures) -> bool:
+def _is_oversubscribed(threads: int, found: StageFigures | TelemetryFigures) -> bool:
     """Say whether the stage waited for a core, or others took the rest of a device that has no more."""
-    waited, used = stage.waited_percent or 0.0, stage.cpu_percent / stage.threads
+    waited, used = found.waited_percent or 0.0, found.cpu_percent / threads
     if waited > _LEAST_WAITED_PERCENT and waited > _MOST_WAITED_SHARE * (waited + used):
         return True
-    device, limit = stage.device_cpu_percent or 0.0, 100.0 * stage.threads
-    return device > _NEAR_THE_LIMIT * limit and device - stage.cpu_percent > _MOST_BY_OTHERS * limit
+    device, limit = found.device_cpu_percent or 0.0, 100.0 * threads
+    return device > _NEAR_THE_LIMIT * limit and device - found.cpu_percent > _MOST_BY_OTHERS * limit
 
 
 def _likely_causes(stage: StageFigures) -> list[str]:

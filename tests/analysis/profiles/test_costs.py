@@ -45,5 +45,5 @@ def test_devices_may_have_been_profiled_at_other_batch_sizes() -> None:
     assert set(model.splits[0].share_before) == {"a", "b"}
 
 
-def test_warnings_say_whose_they_are(model: ModelCosts) -> None:
-    assert model.warnings == ("pi1: pi1 was slow",)
+def test_every_devices_warnings_are_handed_on(model: ModelCosts) -> None:
+    assert model.warnings == ("pi1 was slow",)

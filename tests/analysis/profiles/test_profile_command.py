@@ -28,7 +28,7 @@ def test_the_newest_profile_is_shown(folder: Path, capsys: pytest.CaptureFixture
     assert everything.split() == ["all", "4,544", "18.0", "3.91", "36.0", "3.91"]
     assert "pi1: blocks add up to 36.0 ms, a pass without marks takes 35.6 ms (+1.0 %; 2 passes of each)" in said
     assert "P2 300 KiB after 78%/78%, P4 30.0 KiB after 94%/94%" in " ".join(said.split())
-    assert "warning: pi1: pi1 was slow" in said
+    assert "warning: pi1 was slow" in said
     assert sorted(path.name for path in (folder / "report").iterdir()) == ["blocks.csv", "blocks.parquet"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ from stage_runtime.models.loading import StageLoader
 from stage_runtime.profiling import measure, room
 from stage_runtime.profiling.measure import profile_model
 from stage_runtime.stage.workplace import Workplace
+from stage_runtime.telemetry.figures import TelemetryFigures
+from stage_runtime.telemetry.recorder import Recorder
 from tests.stage_runtime.profiling.conftest import Cache
 
 
@@ -59,7 +62,6 @@ def test_every_block_has_its_times_at_every_batch_size(cache: Cache, profile: Mo
     for block in profile.blocks:
         assert [times.batch for times in block.batches] == [1, 4]
         assert all(len(times.times_ms) == 4 and min(times.times_ms) > 0 for times in block.batches)
-    assert profile.warnings == ()
 
 
 def test_the_blocks_of_a_pass_add_up_to_it(profile: ModelProfile) -> None:
@@ -114,7 +116,18 @@ def test_too_little_memory_is_said_before_anything_is_loaded(cache: Cache, monke
 def test_a_pass_too_slow_for_the_limit_leaves_three(cache: Cache) -> None:
     profile = profile_model(workplace(cache), request(cache, batches=(1,), passes=9, most_s=1e-9), go_on)
     assert [len(whole.whole_ms) for whole in profile.batches] == [3]
-    assert profile.warnings == ("3 of 9 passes were kept: more would have taken longer than 1e-09 s",)
+    assert profile.warnings[-1] == "pi9 made 3 of 9 passes: more would have taken longer than 1e-09 s"
+
+
+def test_what_disturbed_the_device_is_a_warning(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Thrashing(Recorder):
+        def figures(self) -> TelemetryFigures:
+            return msgspec.structs.replace(super().figures(), swapped_mb=77.0, waited_percent=0.0)
+
+    monkeypatch.setattr(measure, "Recorder", Thrashing)
+    profile = profile_model(workplace(cache), request(cache, batches=(1,), passes=1), go_on)
+    assert "pi9 swapped 77 MiB" in profile.warnings
+    assert not any("passes" in text for text in profile.warnings)
 
 
 def test_it_can_be_ended_between_passes(cache: Cache) -> None:
