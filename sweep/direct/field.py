@@ -25,6 +25,7 @@ from sweep.direct.world import broken_world, world_for
 from sweep.errors import StageError
 from sweep.places import CACHE, CHECKOUT
 from sweep.testbed import Device, Testbed
+from sweep.worlds import needs_world
 
 RUN = CHECKOUT / ".splitbed" / "direct"
 _LIFETIME_S = 86400.0
@@ -128,9 +129,15 @@ class DirectField:
         return [self._testbed.devices[name] for name in names]
 
     def folder_of(self, name: str) -> Path:
-        """Give the folder of a device's socket, log and configuration, for this user alone."""
+        """Give the folder of a device's socket, log and configuration, for this user alone.
+
+        Raises StageError where it cannot be made.
+        """
         folder = self._folder / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StageError(name, f"{folder} cannot be made ({exc.strerror}); remedy: a checkout of your own") from exc
         return folder
 
     def _config(self, device: Device, told: StageOrders, world: WorldConfig | None) -> StageConfig:
@@ -167,8 +174,7 @@ class DirectCondition:
         self._secret_file = secret_file
         self._idle_s = idle_s
         self._devices = field.devices(record.plan.devices)
-        # A chain of one device has nobody to call.
-        self._uses_rpc = len(self._devices) > 1 and any(cell.transport == "rpc" for cell in record.cells)
+        self._uses_rpc = needs_world(record.cells)
         self._stop = threading.Event()
 
     def run(self, *, cancelled: Callable[[], bool]) -> ConditionOutcome:

@@ -27,11 +27,23 @@ def world_for(devices: Sequence[Device]) -> WorldConfig:
 
 
 def broken_world(stages: Sequence[Stage], cancelled: Callable[[], bool]) -> Measurement | None:
-    """Wait until every stage has joined its world; where one has not, give what its cells are to answer."""
-    for stage in stages:
-        while (world := stage.status().get("world")) is not None and world["state"] == "joining" and not cancelled():
-            time.sleep(_POLL_S)
-        if world is None or world["state"] != "up":
-            reason = f"the RPC world did not come up: {world['reason'] if world else 'the stage does not answer'}"
-            return Measurement(status="failed", reason=reason, failed_device=stage.config.device)
-    return None
+    """Wait until every stage is in its world or gave up; where one gave up, give what cells over RPC are to answer."""
+    reasons = {stage.config.device: _why_not_up(stage, cancelled) for stage in stages}
+    bad = {device: reason for device, reason in reasons.items() if reason}
+    if not bad:
+        return None
+    told = "; ".join(f"{device}: {reason}" for device, reason in bad.items())
+    return Measurement(status="failed", reason=f"the RPC world is not up: {told}", failed_device=next(iter(bad)))
+
+
+def _why_not_up(stage: Stage, cancelled: Callable[[], bool]) -> str:
+    """Wait for one stage, which itself gives up in time; empty where its world is up."""
+    while True:
+        world = stage.status().get("world")
+        if world is None:
+            return "the stage does not tell how its world is"
+        if world["state"] == "up":
+            return ""
+        if world["state"] == "failed" or cancelled():
+            return str(world["reason"] or world["state"])
+        time.sleep(_POLL_S)

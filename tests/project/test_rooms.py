@@ -67,7 +67,10 @@ def test_the_control_command_needs_the_standard_library_alone() -> None:
     assert _offences([control], lambda name: name.partition(".")[0] not in sys.stdlib_module_names) == []
 
 
-@pytest.mark.parametrize("module", ["analysis.front", "sweep.driver", "stage_runtime.formats.row", "links.conditions"])
+@pytest.mark.parametrize(
+    "module",
+    ["analysis.front", "sweep.driver", "sweep.direct.command", "stage_runtime.formats.row", "links.conditions"],
+)
 def test_light_modules_load_no_torch_even_indirectly(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

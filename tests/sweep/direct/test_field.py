@@ -138,7 +138,8 @@ def test_without_rpc_cells_there_is_no_world(direct: Direct) -> None:
 
 def test_a_world_that_does_not_come_up_fails_its_cells_and_no_others(direct: Direct) -> None:
     direct.stages.worlds["two1"] = {"state": "failed", "reason": "no route"}
-    assert direct(transports="tcp,rpc") == 1
+    assert direct(transports="tcp,rpc", splits="P1-P6") == 1
+    assert len(direct.rows) == 16, "nor do they count as a device that keeps failing"
     outcomes = {(row.transport, row.status, row.failed_device) for row in direct.rows}
     assert outcomes == {("tcp", "ok", None), ("rpc", "failed", "two1")}
     assert {cell.transport for cell in direct.stages.ran} == {"tcp"}, "the stage is not even asked"
@@ -204,6 +205,12 @@ def test_a_device_that_cannot_be_held_is_not_used(direct: Direct, monkeypatch: p
     assert direct() == 3
     assert "no such core" in direct.screen.text
     assert direct.stages.configs == {}
+
+
+def test_a_folder_that_cannot_be_made_is_a_reason(direct: Direct) -> None:
+    (direct.folder / "run").write_text("in the way")
+    assert direct() == 3
+    assert "cannot be made (Not a directory)" in direct.screen.text
 
 
 def test_the_campaign_says_how_each_device_was_held(direct: Direct) -> None:
