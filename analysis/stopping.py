@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis.coverage import DRIFTS, simulate_runs
+from analysis.coverage import DRIFTS, Drift, simulate_runs
 from analysis.intervals import Floats, interval, relative_half_width
 
 LEAST = (2, 3, 5)
@@ -42,10 +42,12 @@ def runs_until_settled(table: Floats, least: int, target: float = TARGET) -> int
     return len(table)
 
 
-def simulate(trials: int, seed: int, least: Sequence[int] = LEAST) -> Iterator[Stopping]:
+def simulate(
+    trials: int, seed: int, least: Sequence[int] = LEAST, drifts: Mapping[str, Drift] = DRIFTS
+) -> Iterator[Stopping]:
     """Yield how every rule does under every kind of drift; the same for the same arguments."""
     rng = np.random.default_rng(seed)
-    for name, drift in DRIFTS.items():
+    for name, drift in drifts.items():
         truth = float(np.median(np.median(simulate_runs(drift, rng, (1, _TRUTH_RUNS, _BATCHES)), axis=2)))
         tables = simulate_runs(drift, rng, (trials, MOST, _BATCHES))
         for number in least:

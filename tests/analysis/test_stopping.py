@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.coverage import DRIFTS
 from analysis.intervals import relative_half_width
 from analysis.stopping import main, runs_until_settled, simulate
 
@@ -18,7 +19,8 @@ def test_runs_stop_at_the_first_narrow_interval_from_the_least_on() -> None:
 
 
 def test_a_small_least_number_covers_less_than_a_greater_one() -> None:
-    found = {(one.drift, one.least): one for one in simulate(300, 1, least=(2, 5))}
+    drifts = {name: DRIFTS[name] for name in ("normal, 1 %", "normal, 5 %")}
+    found = {(one.drift, one.least): one for one in simulate(300, 1, least=(2, 5), drifts=drifts)}
     drifting = found["normal, 5 %", 2], found["normal, 5 %", 5]
     assert drifting[0].covered < drifting[1].covered
     assert drifting[0].runs < drifting[1].runs
