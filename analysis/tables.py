@@ -105,12 +105,9 @@ def _gain(name: str, gain: Comparison | None) -> dict[str, object]:
     }
 
 
-def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
-    """Write every table as CSV and Parquet; return the files.
-
-    The CSV of the runs lacks the nested columns, which have tables of their own or are in Parquet.
-    """
-    tables = {
+def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
+    """Return every table by its name."""
+    return {
         "points": points_frame(analysis.fronts),
         "fronts": fronts_frame(analysis.conclusions),
         "recommendations": recommendations_frame(analysis.studies, analysis.conclusions),
@@ -122,8 +119,15 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "links": links_frame(analysis.runs),
         "runs": analysis.runs,
     }
+
+
+def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write every table as CSV and Parquet; return the files.
+
+    The CSV of the runs lacks the nested columns, which have tables of their own or are in Parquet.
+    """
     written = []
-    for name, table in tables.items():
+    for name, table in make_tables(analysis).items():
         plain = table.drop(columns=[column for column in _NESTED if column in table])
         plain.to_csv(folder / f"{name}.csv", index=False)
         table.to_parquet(folder / f"{name}.parquet", index=False)

@@ -192,7 +192,7 @@ def test_the_report_tells_tails_noise_moves_and_verdicts(report: Elements) -> No
         "From lan (the best network) to paper_200ms_5mbit (the worst)",
         "within noise",
         "p99",
-        "kept of the best network's",
+        "the first device's share",
         "Splitting does not pay here",
     ):
         assert words in report.text
