@@ -8,6 +8,9 @@ PYTEST_ARGS ?=
 # One chain and three networks: the demo is to be over in minutes.
 DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e cell_s=6
 
+# What the shipped reports are drawn with: SVG alone, for PNG would double their size.
+SHIPPED_OPTIONS ?= --format svg
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
@@ -21,9 +24,12 @@ demo: setup ## the main job: sweep MobileNetV2 over virtual devices and three ne
 	ansible-playbook sweep.yml -e model=mobilenet_v2 $(DEMO_OPTIONS) -e report=false
 	python -m analysis.front
 
-shipped: setup ## make report, figures and verdicts of the shipped campaign again from its journal
-	python -m analysis.front docs/reproduction --out docs/reproduction/report
-	python -m analysis.reproduction docs/reproduction
+shipped: setup ## make report, figures and verdicts of the campaigns under docs/ again from their journals
+	@set -e; for journal in docs/*/journal.jsonl.gz; do \
+	  folder=$$(dirname $$journal); \
+	  python -m analysis.front $$folder --out $$folder/report $(SHIPPED_OPTIONS); \
+	  python -m analysis.reproduction $$folder; \
+	done
 
 test: setup-dev ## everything a change must pass: lint, then all tests
 	@$(MAKE) --no-print-directory lint

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import moocore
 import numpy as np
 import pytest
 
 from analysis.frame import runs_frame
 from analysis.fronts import find_fronts
-from analysis.reproduction.ensemble import Ensemble, pool, redraw
+from analysis.reproduction.ensemble import Ensemble, non_dominated, pool, redraw
 from analysis.summary import summarise
 from tests.analysis.reproduction.made import FAST, Made, journal
 
@@ -56,6 +57,16 @@ def test_the_measured_front_is_the_front() -> None:
     (front,) = find_fronts(summarise(runs))
     found = ensemble(ONE)
     assert tuple(found.measured().members[0]) == front.on_front
+
+
+@pytest.mark.parametrize("values", [3, 1000])
+def test_fronts_of_many_replicates_are_those_that_moocore_finds(values: int) -> None:
+    rng = np.random.default_rng(values)
+    latency, throughput = rng.integers(values, size=(2, 50, 12)).astype(np.float64)
+    for row, found in enumerate(non_dominated(latency, throughput)):
+        points = np.stack([latency[row], throughput[row]], axis=1)
+        expected = moocore.is_nondominated(points, maximise=[False, True], keep_weakly=True)
+        assert found.tolist() == expected.tolist()
 
 
 def test_references_are_named_by_their_place_in_the_chain() -> None:
