@@ -31,7 +31,7 @@ def show(analysis: Analysis, console: Console, *, every: bool) -> None:
     for study in analysis.studies:
         _show_study(study, [item for item in analysis.conclusions if item.front in study.fronts], console, every=every)
     if analysis.transport_summaries:
-        console.print(transports_table(analysis.transport_summaries, every=every))
+        console.print(*transport_tables(analysis.transport_summaries, every=every), sep="\n")
     halves = halves_words(analysis.latency_halves, analysis.throughput_halves)
     if halves is not None:
         console.print(halves, markup=False)
@@ -138,20 +138,35 @@ def front_table(front: Front) -> Table:
     return table
 
 
-def transports_table(summaries: Sequence[Summary], *, every: bool) -> Table:
-    """Return the ratios of the transports per model and chain, and per network too with ``every``."""
-    table = _table(f"{OTHER} against {BASE}: median ratio over splits", ("model", *(("network",) if every else ())))
-    for heading in ("batch", "window", "splits", "latency", "throughput", "overhead ms"):
+def transport_tables(summaries: Sequence[Summary], *, every: bool) -> list[Table]:
+    """Return the ratios of the transports per model and chain; with ``every`` a table per model, by network too."""
+    chains = {(item.scope.model, item.scope.chain) for item in summaries if item.scope.chain}
+    several = {model for model, _ in chains if sum(other == model for other, _ in chains) > 1}
+    # where there is one chain, all chains say the same
+    told = [item for item in summaries if item.scope.chain or item.scope.model in several]
+    if not every:
+        rows = [item for item in told if not item.scope.network]
+        return [_ratios(f"{OTHER} against {BASE}", rows, ("model", "chain", "batch"))]
+    models = dict.fromkeys((item.scope.model, item.scope.batch) for item in told)
+    return [
+        _ratios(
+            f"{OTHER} against {BASE}: {model}, batch {batch}",
+            [item for item in told if (item.scope.model, item.scope.batch) == (model, batch)],
+            ("chain", "network"),
+        )
+        for model, batch in models
+    ]
+
+
+def _ratios(title: str, summaries: Sequence[Summary], names: Sequence[str]) -> Table:
+    table = _table(f"{title}, median over splits", ())
+    for heading in names:
+        table.add_column(heading, no_wrap=True)
+    for heading in ("window", "splits", "latency", "throughput", "overhead ms"):
         table.add_column(heading, justify="right", no_wrap=True)
-    shown = [item for item in summaries if every or not item.scope.network]
-    chains = {(item.scope.model, item.scope.chain) for item in shown if item.scope.chain}
-    for item in shown:
-        if not item.scope.chain and sum(model == item.scope.model for model, _ in chains) == 1:
-            continue  # of one chain, all chains say the same
+    for item in summaries:
         table.add_row(
-            f"{item.scope.model} · {item.scope.chain or 'all chains'}",
-            *([item.scope.network or "all"] if every else []),
-            str(item.scope.batch),
+            *(str(getattr(item.scope, name) or "all") for name in names),
             str(item.scope.window),
             str(item.splits),
             times(item.latency_ratio),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 
@@ -13,11 +14,14 @@ from matplotlib.figure import Figure
 
 from analysis.compute import Analysis
 from analysis.figures import style
+from analysis.figures.attainment import draw_attainment, stairs
 from analysis.figures.draw import KINDS, Kind, Subject, draw
 from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
 from analysis.figures.labels import Box, Label, choose_place
+from analysis.figures.moves import draw_moves, members
 from analysis.figures.stages import draw_stages
+from analysis.figures.transports import draw_transports
 from analysis.studies import Study
 
 FRAME = Box(left=0, bottom=0, right=400, top=300)
@@ -72,6 +76,35 @@ def test_the_staircase_gives_the_most_throughput_that_each_latency_allows(study:
     for latency in np.linspace(xs[0], 2 * xs[0], 50):
         allowed = max(point.throughput.value for point in front.points if point.latency.value <= latency)
         assert max(y for x, y in corners if x <= latency) == allowed
+
+
+def test_moves_show_the_splits_of_any_front_and_those_within_noise_of_one(study: Study) -> None:
+    assert study.moves is not None
+    shown = members(study, study.moves)
+    for step in study.moves.steps:
+        assert {point.split for point in (*step.front.front_points, *step.front.near_points)} <= set(shown)
+    assert shown == [split for split in study.splits if split in shown]
+    figure = draw_moves(study)
+    assert figure is not None
+    assert shown == [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+def test_a_study_of_one_network_or_few_repeats_has_nothing_to_draw(study: Study) -> None:
+    assert draw_moves(dataclasses.replace(study, moves=None)) is None
+    assert draw_attainment(dataclasses.replace(study, attainments=())) is None
+
+
+def test_an_attainment_surface_is_drawn_as_a_staircase_that_ends_at_the_right() -> None:
+    assert stairs(((10, 5), (20, 9)), right=30, bottom=0) == ([10, 10, 10, 20, 20, 30], [0, 0, 5, 5, 9, 9])
+
+
+def test_transports_show_every_split_of_every_network_and_one(analysis_of_both: Analysis) -> None:
+    figure = draw_transports(analysis_of_both.transports[0])
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["paper_200ms_5mbit", "lan"]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["only:pi1", "only:pi2", "P3", "P8", "P14"]
+    for axes in figure.axes:
+        assert axes.get_xlim()[0] < 1 < axes.get_xlim()[1]
 
 
 def test_the_heat_map_holds_every_point_in_its_cell_and_nothing_else(study: Study) -> None:

@@ -135,6 +135,19 @@ def test_the_probability_of_being_on_the_front_follows_the_replicates() -> None:
     assert front.probability[2] == 0.0
 
 
+def test_what_is_dominated_within_noise_is_told_from_what_is_dominated() -> None:
+    # P2's latency is beaten by P1's median, and in a quarter of the replicates it beats P1
+    front = only_front([point("P1", 100, 50, spread=10), point("P2", 105, 50), point("P3", 200, 10)])
+    assert front.on_front == (True, False, False)
+    assert front.within_noise == (False, True, False)
+    assert [near.split for near in front.near_points] == ["P2"]
+
+
+def test_nothing_is_called_noise_where_the_noise_is_not_known() -> None:
+    front = only_front([point("P1", 100, 50, runs=1), point("P2", 101, 50, runs=1)])
+    assert front.within_noise == (False, False)
+
+
 def test_no_probability_is_claimed_from_single_runs() -> None:
     front = only_front([point("P1", 100, 50), point("P2", 105, 60, runs=1)])
     assert all(math.isnan(share) for share in front.probability)
