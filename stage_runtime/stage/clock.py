@@ -94,8 +94,8 @@ class ClockLine(NamedTuple):
             return max(train.uncertainty_ns + abs(train.offset_ns - self.offset) for train in trains)
         away = [
             train.uncertainty_ns
-            + abs(train.offset_ns - self.ahead(train.at_ns))
             + round(MOST_DRIFT * abs(instant - train.at_ns))
+            + abs(train.offset_ns - self.ahead(instant))
             for train in trains
         ]
         share = (instant - self.before.at_ns) / max(1, self.after.at_ns - self.before.at_ns)
@@ -107,19 +107,19 @@ class ClockLine(NamedTuple):
 
 
 def fit(before: PingTrain, after: PingTrain) -> ClockLine:
-    """Draw the line through two trains, level unless they differ by more than their errors explain.
+    """Draw the line through two trains, level unless they differ by more than their errors and less than clocks drift.
 
-    A level one takes the middle of what both allow.  Where they differ by more than any clock drifts, one
+    A level one takes the middle of what both allow.  Where they differ by more than both explain together, one
     of the clocks was set or stood still: then the line is level too, and the difference is its uncertainty.
     """
     change, span = after.offset_ns - before.offset_ns, after.at_ns - before.at_ns
     explained = before.uncertainty_ns + after.uncertainty_ns
-    jumped = abs(change) > explained + MOST_DRIFT * max(0, span)
-    if explained < abs(change) and not jumped:
+    drifted = MOST_DRIFT * max(0, span)
+    if explained < abs(change) <= drifted:
         return ClockLine(before, after, before.at_ns, before.offset_ns, change / span, jumped=False)
     least = max(train.offset_ns - train.uncertainty_ns for train in (before, after))
     most = min(train.offset_ns + train.uncertainty_ns for train in (before, after))
-    return ClockLine(before, after, before.at_ns, (least + most) // 2, 0.0, jumped=jumped)
+    return ClockLine(before, after, before.at_ns, (least + most) // 2, 0.0, jumped=abs(change) > explained + drifted)
 
 
 def _between(start: int, end: int, share: float) -> int:

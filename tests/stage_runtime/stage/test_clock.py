@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stage_runtime.stage.clock import MOST_DRIFT, PINGS, ClockLine, Exchange, PingBook, fit, sum_up
@@ -51,6 +51,7 @@ def test_the_true_offset_is_within_a_trains_uncertainty(offset: int, delays: Del
     assert found.round_trip_ns <= min(there + back for there, back in delays) + 1
 
 
+@example(clock=(0, 400.0), seconds=0.5, trains=([(0, 999_405)], [(0, 0)]), share=0.0)
 @given(
     clock=st.tuples(st.integers(-(10**15), 10**15), st.floats(-400, 400)),
     seconds=st.floats(0.5, 1000),
@@ -98,6 +99,13 @@ def test_what_round_trips_explain_is_no_drift() -> None:
     found = line(0, 0.0, 10, [(25 * MS, 21 * MS)], [(20 * MS, 26 * MS)])
     assert found.drift == 0.0
     assert abs(found.ahead(5 * S)) < 1 * MS
+    assert not found.jumped
+
+
+def test_a_slope_steeper_than_clocks_drift_is_not_drawn() -> None:
+    # more than the round trips explain, but only together with them no more than clocks drift
+    found = line(0, 400e-6, 0.5, [(0, MS)], [(0, 0)])
+    assert found.drift == 0.0
     assert not found.jumped
 
 
