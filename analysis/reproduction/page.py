@@ -102,7 +102,10 @@ def _front(study: Study) -> Picture:
 
 
 def _figure(value: str | float) -> str:
-    return value if isinstance(value, str) else number(value) if value >= 0 or value != value else f"-{number(-value)}"  # noqa: PLR0124 - NaN
+    """Write a figure of a verdict's evidence; whole numbers whole."""
+    if isinstance(value, str | int):
+        return str(value)
+    return f"-{number(-value)}" if value < 0 else number(value)
 
 
 def _pair(found: Sequence[Interval]) -> str:

@@ -50,8 +50,8 @@ class _Side:
 def _rule(what: str, published: float) -> str:
     return (
         f"{what}, for each split under each link and chain, both transports being run in the same blocks. "
-        f"'Up to {published:.0%}' is a statement on the best case. Holds: some split's 95 % interval lies at "
-        f"{published:.0%} or above; does not hold: every split's interval lies below; else cannot be said."
+        f"'Up to {100 * published:.0f} %' is a statement on the best case. Holds: some split's 95 % interval lies at "
+        f"{100 * published:.0f} % or above; does not hold: every split's interval lies below; else cannot be said."
     )
 
 
@@ -59,7 +59,7 @@ _LATENCY = _Side(
     claim=Claim(
         key="tcp-latency",
         title="TCP has up to 76 % less latency than RPC",
-        published=f"The custom TCP backend has up to {LESS_LATENCY:.0%} less latency than PyTorch RPC.",
+        published=f"The custom TCP backend has up to {100 * LESS_LATENCY:.0f} % less latency than PyTorch RPC.",
         rule=_rule("The gain is 1 - latency over TCP ÷ latency over RPC, one batch in flight", LESS_LATENCY),
     ),
     published=LESS_LATENCY,
@@ -72,7 +72,7 @@ _THROUGHPUT = _Side(
     claim=Claim(
         key="tcp-throughput",
         title="TCP has up to 53 % more throughput than RPC",
-        published=f"The custom TCP backend has up to {MORE_THROUGHPUT:.0%} more throughput than PyTorch RPC.",
+        published=f"The custom TCP backend has up to {100 * MORE_THROUGHPUT:.0f} % more throughput than PyTorch RPC.",
         rule=_rule(
             "The gain is throughput over TCP ÷ throughput over RPC - 1, each at its best window", MORE_THROUGHPUT
         ),
