@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.alike import count_alike
 from analysis.fronts import Front
 from analysis.summary import Condition, splits_without_latency
 
 OFFSET_SHARE = 0.05
 SHOWN = 5
-# a figure that stands alone, not the number in a device's name
-_FIGURE = re.compile(r"(?<![\w.:-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
 
 def find_cautions(runs: pd.DataFrame, fronts: Sequence[Front]) -> list[str]:
@@ -66,26 +63,6 @@ def _unstable(runs: pd.DataFrame) -> list[str]:
     names = [f"{Condition._make(key[:-1]).label()}: {key[-1]}" for key in whole[whole].index]
     alone = f"; no stable run of {_some(names)}" if names else ""
     return [f"{int(shaky.sum())} of {len(good)} runs are unstable, runs by reason: {reasons}{alone}"]
-
-
-def count_alike(texts: Iterable[Sequence[str]]) -> list[tuple[str, int]]:
-    """Count the runs that say each thing, most first; figures that differ are written as their range."""
-    said: dict[str, list[list[str]]] = {}
-    for run in texts:
-        own = {_FIGURE.sub("{}", text): _FIGURE.findall(text) for text in run}
-        for form, figures in own.items():
-            said.setdefault(form, []).append(figures)
-    counted = [(_fill(form, figures), len(figures)) for form, figures in said.items()]
-    return sorted(counted, key=lambda item: -item[1])
-
-
-def _fill(form: str, figures: Sequence[Sequence[str]]) -> str:
-    ranges = []
-    for values in zip(*figures, strict=True):
-        low, high = min(values, key=float), max(values, key=float)
-        ranges.append(low if low == high else f"{low} to {high}")
-    parts = form.split("{}")
-    return "".join(itertools.chain.from_iterable(itertools.zip_longest(parts, ranges, fillvalue="")))
 
 
 def _links(runs: pd.DataFrame) -> list[str]:

@@ -17,13 +17,13 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from analysis.alike import count_alike
 from analysis.intervals import Basis, Floats, draw_replicates, interval
 
 RESAMPLES = 1000
@@ -226,7 +226,7 @@ def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:
         latency_tail=_tail([value for run in single for value in run.batch_latency_ms]),
         response_tail=_tail([value for run in single for value in run.batch_response_ms]),
         latency_uncertainty_ms=float(np.median([run.latency_uncertainty_ms for run in single])),
-        unstable=Counter(reason for run in used for reason in dict.fromkeys(run.unstable)),
+        unstable=dict(count_alike(run.unstable for run in used)),
         unstable_runs=sum(bool(run.unstable) for run in used),
         blocks=blocks,
         compute_ms=compute_ms,

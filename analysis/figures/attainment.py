@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -13,11 +15,17 @@ from matplotlib.patches import Patch
 
 from analysis.attainment import PERCENTS, Attainment, Corners
 from analysis.figures import style
+from analysis.numbers import number
 from analysis.studies import Study
+from analysis.summary import Point
 
 MOST_COLUMNS = 3
 _PANEL_IN = (3.9, 3.0)
 _ROOM = 0.06
+# behind labels that lie on lines
+_PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+# from this width on the legend fits into one line
+_WIDE_IN = 8.0
 
 
 @mpl.rc_context(style.RC)
@@ -29,21 +37,23 @@ def draw_attainment(study: Study) -> Figure | None:
     columns = min(MOST_COLUMNS, len(found))
     rows = math.ceil(len(found) / columns)
     width = max(columns * _PANEL_IN[0] + 0.4, 6.2)
-    figure = style.new_figure(width, rows * _PANEL_IN[1] + 1.15)
+    below = 0.95 if width > _WIDE_IN else 1.15  # the legend takes two lines there
+    figure = style.new_figure(width, rows * _PANEL_IN[1] + 0.2 + below)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    style.place(figure, left=0.7, right=0.25, top=0.75, bottom=0.95, gaps=(0.6, 0.8))
-    for number, (axes, item) in enumerate(itertools.zip_longest(panels, found)):
+    style.place(figure, left=0.7, right=0.25, top=0.75, bottom=below, gaps=(0.6, 0.8))
+    for place, (axes, item) in enumerate(itertools.zip_longest(panels, found)):
         if item is None:
             axes.set_visible(False)
             continue
-        _draw_panel(axes, item)
-        if number % columns == 0:
+        (front,) = [front for front in study.fronts if front.condition == item.condition]
+        _draw_panel(axes, item, front.references)
+        if place % columns == 0:
             axes.set_ylabel("throughput (images/s)")
     _finish(figure, study)
     return figure
 
 
-def _draw_panel(axes: Axes, item: Attainment) -> None:
+def _draw_panel(axes: Axes, item: Attainment, references: Sequence[Point]) -> None:
     corners = [corner for surface in (*item.surfaces.values(), *item.fronts) for corner in surface]
     latencies, rates = [x for x, _ in corners], [y for _, y in corners]
     left, right = _limits(min(latencies), max(latencies))
@@ -58,9 +68,32 @@ def _draw_panel(axes: Axes, item: Attainment) -> None:
     # between the two quartile surfaces: the optimistic one forwards, the pessimistic one back
     axes.fill([*low[0], *high[0][::-1]], [*low[1], *high[1][::-1]], color=style.SKY, alpha=0.35, lw=0, zorder=2)
     axes.plot(*middle, color=style.BLUE, lw=1.8, zorder=4)
+    _draw_references(axes, references)
     without = f", without {', '.join(item.left_out)}" if item.left_out else ""
     axes.set_title(f"{item.condition.network}, {item.repeats} repeats{without}", loc="left")
     axes.set_xlabel("latency (ms)" + (", log scale" if axes.get_xscale() == "log" else ""))
+
+
+def _draw_references(axes: Axes, references: Sequence[Point]) -> None:
+    """Mark the unsplit model on each device; one that lies beyond the fronts is named at the panel's edge."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    beyond = []
+    for point in references:
+        x, y = point.latency.value, point.throughput.value
+        if not (left < x < right and bottom < y < top):
+            beyond.append(f"{point.split} {number(x)} ms, {number(y)}/s")
+            continue
+        axes.plot(x, y, "s", ms=5.5, mfc="white", mec=style.VERMILLION, mew=1.2, zorder=5)
+        axes.annotate(
+            point.split, (x, y), xytext=(6, 5), textcoords="offset points", color=style.VERMILLION,
+            fontsize=style.LABEL_SIZE, zorder=6, bbox=_PAPER,
+        )  # fmt: skip
+    if beyond:
+        note = "beyond: " + "; ".join(beyond)
+        axes.text(
+            0.98, 0.04, note, transform=axes.transAxes, ha="right", fontsize=7, color=style.VERMILLION, zorder=6,
+            bbox=_PAPER,
+        )  # fmt: skip
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:
@@ -84,7 +117,14 @@ def _finish(figure: Figure, study: Study) -> None:
         Line2D([], [], color=style.BLUE, lw=1.8, label="reached in half of the repeats"),
         Patch(color=style.SKY, alpha=0.35, lw=0, label="between a quarter and three quarters"),
         Line2D([], [], color=style.MUTED, lw=0.8, label="front of one repeat"),
+        Line2D([], [], color=style.VERMILLION, marker="s", mfc="white", ls="", ms=5.5, mew=1.2, label="unsplit"),
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=8, bbox_to_anchor=(0.5, 0.17 / height))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=4 if width > _WIDE_IN else 2,
+        fontsize=8,
+        bbox_to_anchor=(0.5, 0.17 / height),
+    )
     note = "better is up and left"
     figure.text(0.5, 0.05 / height, note, ha="center", va="bottom", fontsize=7.5, color=style.MUTED)

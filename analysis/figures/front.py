@@ -34,9 +34,10 @@ def draw_fronts(study: Study) -> Figure:
     columns = min(MOST_COLUMNS, len(study.fronts))
     rows = math.ceil(len(study.fronts) / columns)
     width = max(columns * _PANEL_IN[0] + 0.4, 6.2)
-    figure = style.new_figure(width, rows * _PANEL_IN[1] + 0.95)
+    below = 0.95 if width > _WIDE_IN else 1.15  # the legend takes two lines there
+    figure = style.new_figure(width, rows * _PANEL_IN[1] + below)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    style.place(figure, left=0.7, right=0.25, top=0.75, bottom=0.95, gaps=(0.65, 0.8))
+    style.place(figure, left=0.7, right=0.25, top=0.75, bottom=below, gaps=(0.65, 0.8))
     for axes, front in itertools.zip_longest(panels, study.fronts):
         if front is None:
             axes.set_visible(False)

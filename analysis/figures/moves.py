@@ -48,8 +48,12 @@ def draw_moves(study: Study) -> Figure | None:
 
 
 def members(study: Study, moves: Moves) -> list[str]:
-    """Return the splits that are on a front, or within noise of one, under any network."""
-    found = {point.split for step in moves.steps for point in (*step.front.front_points, *step.front.near_points)}
+    """Return the references and the splits that are on a front, or within noise of one, under any network."""
+    found = {
+        point.split
+        for step in moves.steps
+        for point in (*step.front.references, *step.front.front_points, *step.front.near_points)
+    }
     ordered = [split for split in study.splits if split in found]
     return ordered + sorted(found - set(ordered))
 

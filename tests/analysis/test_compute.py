@@ -11,7 +11,7 @@ import pytest
 import analysis
 from analysis.breakdown import break_down
 from analysis.campaigns import find_campaigns
-from analysis.cautions import count_alike, find_cautions
+from analysis.cautions import find_cautions
 from analysis.compute import Analysis, analyse
 from analysis.errors import AnalysisError
 from analysis.fronts import find_fronts
@@ -141,13 +141,6 @@ def test_unstable_runs_are_counted_by_reason_and_points_without_a_stable_run_are
     found = "\n".join(cautions(tmp_path, [*shaky, steady]))
     assert "3 of 4 runs are unstable, runs by reason: stolen time 1.5 to 3.5% on pi1: 3" in found
     assert "no stable run of mobilenet_v2 · pi_to_pi · tcp · batch 8 · lan: P3" in found
-
-
-def test_warnings_that_differ_in_their_figures_alone_are_one_with_the_range() -> None:
-    texts = [["offset within 400.8 ms on pi1", "hot"], ["offset within 400.9 ms on pi1"], ["offset within 9 ms on pi2"]]
-    assert count_alike(texts) == [
-        ("offset within 400.8 to 400.9 ms on pi1", 2), ("hot", 1), ("offset within 9 ms on pi2", 1),
-    ]  # fmt: skip
 
 
 def test_merging_different_cells_or_networks_into_one_point_is_a_caution(tmp_path: Path) -> None:
