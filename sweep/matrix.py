@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from stage_runtime.formats.cell import Cell, CellStage, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
-from sweep.errors import OptionError
 from sweep.options import Options
+from sweep.splits import choose_cuts, refuse_useless_splits, split_label
 from sweep.testbed import Testbed
 
 ENGINE = "eager"
@@ -80,58 +79,6 @@ class ConditionPlan(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[Run, ...]
 
 
-def split_label(cut: tuple[int, ...]) -> str:
-    """Write a cut the way tables do: ``P3``, ``P3+P9``."""
-    return "+".join(f"P{point}" for point in cut)
-
-
-_POINT = re.compile(r"[Pp]?(\d{1,4})", re.ASCII)
-
-
-def _point(token: str, text: str) -> int:
-    match = _POINT.fullmatch(text)
-    if not match:
-        raise OptionError(f"option `splits`: `{token}` is no cut; accepted: P3, P3-P9, P2+P5, all")
-    return int(match[1])
-
-
-def parse_split(token: str) -> tuple[tuple[int, ...], ...]:
-    """Parse one word of ``splits`` into the cuts it names; refuse what is none.
-
-    >>> parse_split("P3"), parse_split("3-5"), parse_split("P2+P5")
-    (((3,),), ((3,), (4,), (5,)), ((2, 5),))
-    """
-    if "+" in token:
-        cut = tuple(_point(token, part) for part in token.split("+"))
-        if any(a >= b for a, b in itertools.pairwise(cut)):
-            raise OptionError(f"option `splits`: `{token}`: split points must increase")
-        return (cut,)
-    low_text, dash, high_text = token.partition("-")
-    low = _point(token, low_text)
-    high = _point(token, high_text) if dash else low
-    if high < low:
-        raise OptionError(f"option `splits`: the range `{token}` is empty")
-    return tuple((point,) for point in range(low, high + 1))
-
-
-def choose_cuts(
-    splits: tuple[str, ...], model: str, points: tuple[int, ...], stages: int
-) -> tuple[tuple[int, ...], ...]:
-    """Give the cuts of `model` into `stages` stages: those named by `splits`, or every one.
-
-    Raises OptionError for a split point that the model does not have.
-    """
-    if not splits:
-        return tuple(itertools.combinations(points, stages - 1)) if stages > 1 else ()
-    cuts = [cut for token in splits for cut in parse_split(token)]
-    for cut in cuts:
-        for point in cut:
-            if point not in points:
-                has = f"P{points[0]} to P{points[-1]}" if points else "none"
-                raise OptionError(f"option `splits`: {model} has no split point P{point} (it has {has})")
-    return tuple(dict.fromkeys(cut for cut in cuts if len(cut) == stages - 1 and stages > 1))
-
-
 def _references(devices: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"only:{device}" for device in devices)
 
@@ -176,19 +123,6 @@ def _cells(
             **sources,
         }
         yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
-
-
-def refuse_useless_splits(options: Options, testbed: Testbed) -> None:
-    """Refuse a word of ``splits`` that is no cut, or has as many stages as none of the chains."""
-    chains = testbed.pick_chains(options.chains)
-    lengths = {len(testbed.chains[chain]) for chain in chains}
-    for token in options.splits:
-        stages = len(parse_split(token)[0]) + 1
-        if stages not in lengths:
-            raise OptionError(
-                f"option `splits`: `{token}` makes {stages} stages, but the chains {', '.join(chains)} have "
-                f"{', '.join(map(str, sorted(lengths)))} devices"
-            )
 
 
 def plan_matrix(

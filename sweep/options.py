@@ -68,7 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 OPTION_HELP: Mapping[str, str] = {
     "model": "model or list of models (vgg16, or vgg16,resnet18)",
-    "splits": "cuts to measure: P3, P3-P9 (a range), P2+P5 (three devices); default: every cut",
+    "splits": "cuts to measure: P3, P3-P9 (a range), P2+P5 (three devices), vgg16:P14 (one model); default: every cut",
     "granularity": "paper (the published block indices) or all (every single-tensor crossing)",
     "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",

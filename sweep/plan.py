@@ -14,11 +14,12 @@ from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.journal import read_rows
 from sweep.making import make_inputs, make_shards
-from sweep.matrix import ConditionPlan, PlannedCell, plan_matrix, refuse_useless_splits
+from sweep.matrix import ConditionPlan, PlannedCell, plan_matrix
 from sweep.options import Options
 from sweep.progress import Screen, clock_span, count_span
 from sweep.provenance import file_digest
 from sweep.settling import Settling, Span
+from sweep.splits import refuse_useless_splits
 from sweep.testbed import Testbed
 
 

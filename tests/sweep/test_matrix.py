@@ -15,17 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stage_runtime.formats.cell import Cell, cell_id
-from sweep.errors import InventoryError, OptionError
-from sweep.matrix import (
-    ConditionPlan,
-    Run,
-    cell_for,
-    choose_cuts,
-    parse_split,
-    plan_matrix,
-    refuse_useless_splits,
-    split_label,
-)
+from sweep.errors import InventoryError
+from sweep.matrix import ConditionPlan, Run, cell_for, plan_matrix
 from sweep.testbed import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from tests.sweep.support import LAN, device, options, small_testbed
 
@@ -40,69 +31,6 @@ def plans(testbed: Bed = TESTBED, sources: dict[str, str] = SOURCES, **given: An
 
 def runs(testbed: Bed = TESTBED, **given: Any) -> list[Run]:
     return [run for plan in plans(testbed, **given) for run in plan.runs]
-
-
-@pytest.mark.parametrize(
-    ("token", "cuts"),
-    [
-        ("P3", ((3,),)),
-        ("p3", ((3,),)),
-        ("3", ((3,),)),
-        ("P3-P5", ((3,), (4,), (5,))),
-        ("3-P4", ((3,), (4,))),
-        ("P7-P7", ((7,),)),
-        ("P2+P5", ((2, 5),)),
-        ("1+2+30", ((1, 2, 30),)),
-    ],
-)
-def test_a_word_of_splits_names_its_cuts(token: str, cuts: tuple[tuple[int, ...], ...]) -> None:
-    assert parse_split(token) == cuts
-
-
-@pytest.mark.parametrize(
-    "token",
-    ["", "P", "Q3", "P3-", "-P3", "P5-P3", "P5+P5", "P5+P2", "P3+", "+", "P1-P2+P3", "P1+P2-P3", "P٣", "P99999", "1.5"],
-)
-def test_a_word_that_is_no_cut_is_refused_and_quoted(token: str) -> None:
-    with pytest.raises(OptionError, match="option `splits`") as caught:
-        parse_split(token)
-    assert f"`{token}`" in str(caught.value)
-
-
-@given(st.sets(st.integers(1, 9999), min_size=1, max_size=6).map(lambda cut: tuple(sorted(cut))))
-def test_a_label_parses_back_to_its_cut(cut: tuple[int, ...]) -> None:
-    assert parse_split(split_label(cut)) == (cut,)
-
-
-@pytest.mark.parametrize("stages", [1, 2, 3, 4])
-def test_without_splits_every_cut_is_taken(stages: int) -> None:
-    points = POINTS["resnet18"]
-    cuts = choose_cuts((), "resnet18", points, stages)
-    assert len(cuts) == (comb(len(points), stages - 1) if stages > 1 else 0)
-    assert all(len(cut) == stages - 1 and list(cut) == sorted(set(cut)) for cut in cuts)
-    assert len(set(cuts)) == len(cuts)
-
-
-def test_named_cuts_are_taken_once_and_by_number_of_stages() -> None:
-    assert choose_cuts(("P3", "3", "P2-P4", "P1+P5"), "vgg16", POINTS["vgg16"], 2) == ((3,), (2,), (4,))
-    assert choose_cuts(("P3", "P1+P5"), "vgg16", POINTS["vgg16"], 3) == ((1, 5),)
-    assert choose_cuts(("P3",), "vgg16", POINTS["vgg16"], 1) == ()
-
-
-def test_a_split_point_that_a_model_lacks_is_refused_with_those_it_has() -> None:
-    with pytest.raises(OptionError, match=r"alexnet has no split point P13 \(it has P1 to P12\)"):
-        plans(splits="P12-P13")
-    with pytest.raises(OptionError, match="resnet18 has no split point P9"):
-        plans(model="vgg16,resnet18", splits="P9")
-    with pytest.raises(OptionError, match="it has none"):
-        choose_cuts(("P1",), "tiny", (), 2)
-
-
-def test_splits_that_fit_no_chain_are_refused_with_the_chains() -> None:
-    for asked in ({"splits": "P2+P5"}, {"splits": "P1", "chains": "solo"}, {"splits": "P1", "chains": "trio"}):
-        with pytest.raises(OptionError, match=r"makes \d stages, but the chains \w+ have \d devices"):
-            refuse_useless_splits(options(**asked), TESTBED)
-    refuse_useless_splits(options(splits="P1,P2+P5", chains="pair,trio"), TESTBED)
 
 
 def test_unknown_chains_and_networks_are_refused() -> None:
