@@ -108,6 +108,13 @@ def test_every_field_of_a_row_is_filled_from_somewhere() -> None:
     assert row.schema == 1
 
 
+def test_a_rows_batches_are_those_that_count() -> None:
+    (plan,) = plan_matrix(options(), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
+    cell = cell_of(plan.runs[0], TESTBED)
+    row = make_row("c", cell, good(discarded=2), weights="w", links=(), warnings=())
+    assert (row.batches, row.discarded, row.warmup) == (cell.batches - 2, 2, cell.warmup)
+
+
 def test_the_play_is_told_what_it_needs(bench: BenchMaker) -> None:
     one = bench()
     one.run()

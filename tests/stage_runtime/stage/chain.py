@@ -7,22 +7,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
 from safetensors.torch import save_file
 
+from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec, WeightsSource
+from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.stage.assembly import build_workplace
 from stage_runtime.stage.service import Service
 from stage_runtime.transports.base import Transport
 from stage_runtime.transports.memory import MemoryTransport
-from tests.stage_runtime.stage.processes import stage_config
+from tests.stage_runtime.stage.processes import make_cell, stage_config
 
 SECRET = b"0123456789abcdef"
 BLOCKS = 4
 IMAGES = 6
+# a batch of two is 128 kB: twice what a direction of the memory network holds
+SHAPE = (16, 1000)
 
 Hook = Callable[[torch.Tensor], torch.Tensor]
 
@@ -127,3 +132,20 @@ def chain(folder: Path, cache: Path, count: int, transport: Transport | None = N
         for device in devices:
             device.service.stop("the test is over")
             device.service.shut_down()
+
+
+class Chain:
+    """Three devices, the model, and its images."""
+
+    def __init__(self, devices: list[Device], manifest: Manifest, images: torch.Tensor, folder: Path) -> None:
+        self.devices = devices
+        self.manifest = manifest
+        self.images = images
+        self.folder = folder
+
+    def cell(self, cut: tuple[int, ...] = (1, 2), **changes: Any) -> Cell:
+        configs = [device.config for device in self.devices]
+        return make_cell(configs, self.manifest, cut, **{"timeout_s": 30.0} | changes)
+
+    def run(self, cut: tuple[int, ...] = (1, 2), **changes: Any) -> Measurement:
+        return self.devices[0].service.lead(self.cell(cut, **changes)).measure()
