@@ -119,6 +119,12 @@ TABLES = _Tables()
 OUTBOX = _Outbox()
 
 
+def explain(exc: object) -> str:
+    """Give what an exception of RPC's says, in one line and without where in RPC's source it arose."""
+    said = " ".join(str(exc).partition("(this error originated at")[0].split())
+    return said or type(exc).__name__
+
+
 def worker_name(rank: int) -> str:
     """Give the name in RPC of the world's member number ``rank`` (RPC refuses dots, which devices may have)."""
     return f"stage{rank}"

@@ -12,7 +12,7 @@ import torch
 
 from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
-from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, deliver, end_stream, knows_stream
+from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, deliver, end_stream, explain, knows_stream
 from stage_runtime.transports.rpc.pieces import Piece, bytes_of, copy, pack, size_of
 
 # More than the links here hold (300 Mbit/s at 200 ms each way), so that a window's batches follow each other.
@@ -159,8 +159,7 @@ class RpcStream(Stream):
         if answer is False:
             self._error = TransportError(f"{self._peer} closed the connection")
         else:
-            what = next(iter(str(answer).strip().splitlines()), type(answer).__name__)
-            self._error = TransportError(f"the connection with {self._peer} is broken ({what})")
+            self._error = TransportError(f"the connection with {self._peer} is broken ({explain(answer)})")
 
     # Waiting
 

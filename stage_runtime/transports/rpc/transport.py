@@ -9,7 +9,7 @@ from typing import Any
 
 from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Listener, Stream, Transport
-from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, Place, open_stream
+from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, Place, explain, open_stream
 from stage_runtime.transports.rpc.stream import RpcStream
 
 
@@ -83,9 +83,8 @@ class RpcTransport(Transport):
             raise TransportTimeoutError(f"{address}:{port} did not answer in {timeout_s:.1f} s") from None
         if answer is not True:
             stream.close()
-            raise TransportError(
-                f"cannot connect to {address}:{port}: {'nobody listens' if answer is False else answer}"
-            )
+            why = "nobody listens" if answer is False else explain(answer)
+            raise TransportError(f"cannot connect to {address}:{port}: {why}")
         return stream
 
     def flush(self, timeout_s: float) -> None:
