@@ -50,7 +50,10 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
     images = [_batch(workplace, request, manifest, size).to(device) for size in request.batches]
     steps = workplace.loader.load(request.manifest_id, 0, len(manifest.blocks)).steps
     recorder = Recorder(workplace.accelerator)
-    times = time_passes(steps, images, request, clock=passes.clock_for(device), recorder=recorder, check=check)
+    try:
+        times = time_passes(steps, images, request, clock=passes.clock_for(device), recorder=recorder, check=check)
+    finally:
+        recorder.stop()
     disturbed = disturbances(workplace.device, workplace.threads, recorder.figures())
     peaks = []
     for size in request.batches:

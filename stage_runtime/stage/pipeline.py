@@ -106,6 +106,7 @@ class Pipeline:
         self._inbox.put(None)
         self._permits.put(None)
         self._outbox.put(None)
+        self.telemetry.stop()
 
     def wait_sent(self, timeout_s: float) -> bool:
         """Wait for the last batch to have been sent, and all figures to be there."""

@@ -59,6 +59,10 @@ class Recorder:
         self._gpu_figures = self._gpu.stop()
         self._add(processor, counters, temperature, start)
 
+    def stop(self) -> None:
+        """Sample no more, whether there was an end or not; harmless when there was."""
+        self._gpu.stop()
+
     def figures(self) -> TelemetryFigures:
         """Sum up; memory and governor are those of now."""
         begin, end = self._marks

@@ -130,10 +130,19 @@ def test_what_disturbed_the_device_is_a_warning(cache: Cache, monkeypatch: pytes
     assert not any("passes" in text for text in profile.warnings)
 
 
-def test_it_can_be_ended_between_passes(cache: Cache) -> None:
-    calls = iter(range(5))
+def test_it_can_be_ended_between_passes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[Recorder] = []
+
+    class Watched(Recorder):
+        def stop(self) -> None:
+            stopped.append(self)
+            super().stop()
+
+    monkeypatch.setattr(measure, "Recorder", Watched)
+    calls = iter([None] * 5)
     with pytest.raises(StopIteration):
-        profile_model(workplace(cache), request(cache), lambda: next(calls) and None)
+        profile_model(workplace(cache), request(cache), lambda: next(calls))
+    assert len(stopped) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stage_runtime.telemetry import gpu
 from stage_runtime.telemetry.groups import Roots
 from stage_runtime.telemetry.recorder import Recorder
 from tests.stage_runtime.telemetry.machines import Machine
+from tests.stage_runtime.telemetry.test_gpu import Nvml
 
 
 def recorded(on: Machine, **counts: int) -> tuple[Recorder, float]:
@@ -70,3 +72,18 @@ def test_this_machines_use_is_at_least_this_process() -> None:
     if figures.device_cpu_percent is not None:
         # counted in ticks of 10 ms
         assert figures.device_cpu_percent > 0.5 * figures.cpu_percent
+
+
+@pytest.mark.parametrize("stop_first", [False, True])
+def test_a_run_that_fails_leaves_no_sampler_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stop_first: bool
+) -> None:
+    monkeypatch.setattr(gpu, "_handle", lambda _: (Nvml(counts_energy=True), "handle"))
+    recorder = Recorder("cuda:0", Roots(proc=tmp_path, sys=tmp_path))
+    # the run may fail before its sending thread is at the begin of what is measured
+    for act in (recorder.stop, recorder.begin) if stop_first else (recorder.begin, recorder.stop):
+        act()
+    sampler = recorder._gpu._thread
+    assert sampler is not None
+    sampler.join(10.0)
+    assert not sampler.is_alive()
