@@ -26,7 +26,7 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
     taken, last = figures.stages[0].instants.received, len(figures.stages) - 1
     computed = [_first_clock(lines, last, instant) for instant in figures.stages[last].instants.computed]
     responses = differences_ms(taken, back)
-    discarded = count_discarded(responses[cell.warmup :])
+    discarded = count_discarded(responses[cell.warmup :], cell.window)
     skip = cell.warmup + discarded
     latencies = differences_ms(taken, computed)[skip:]
     hops = tuple(_hop(cell, figures, number, line, skip) for number, line in enumerate(lines))

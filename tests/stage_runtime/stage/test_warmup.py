@@ -34,6 +34,12 @@ def test_leading_batches_that_are_slower_are_discarded(responses: list[float], d
     assert count_discarded(responses) == discarded
 
 
+@pytest.mark.parametrize(("batches", "discarded"), [(5, 0), (6, 1), (12, 3)])
+def test_a_window_and_one_are_left_for_a_throughput(batches: int, discarded: int) -> None:
+    slow_start = [200.0] * 3 + [100.0] * (batches - 3)
+    assert count_discarded(slow_start, window=4) == discarded
+
+
 def test_noise_is_hardly_ever_taken_for_warm_up() -> None:
     # a link's jitter of 30 % is noise, however far from the median single batches are
     noise = np.random.default_rng(7)
