@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,6 +110,12 @@ def test_with_a_fixed_number_of_repeats_the_target_decides_nothing() -> None:
     assert wanted(settling((10, 10, 10), repeats=5, most_repeats=5)) == [3, 4]
     assert settling((10, 90, 10, 90, 10), repeats=5, most_repeats=5).state(CELL) == "settled"
     assert settling((10,), repeats=1, most_repeats=1).state(CELL) == "settled"
+
+
+def test_a_fixed_number_of_repeats_needs_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "analysis.intervals", None)  # as on a machine without scipy
+    found = settling((10, 10, 10), repeats=3, most_repeats=3)
+    assert (wanted(found), found.left(CELL), found.state(CELL)) == ([], Span(0, 0), "settled")
 
 
 def test_the_figure_is_latency_at_window_1_by_its_batches_and_throughput_above() -> None:
