@@ -26,7 +26,12 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualTestbed]:
         "three": {"virtual_memory_mb": 2048, "virtual_cpus": 1, "virtual_cores": "1"},
     }
     folder = tmp_path_factory.mktemp("sweep")
-    variables = {"chains": CHAINS, "default_chains": ["near"], "networks": NETWORKS}
+    variables = {
+        "chains": CHAINS,
+        "default_chains": ["near"],
+        "networks": NETWORKS,
+        "stage_service_world_timeout_s": 20,
+    }
     with virtual_testbed(folder, prefix="sbE", networks="10.218", devices=devices, variables=variables) as testbed:
         add_absent_device(testbed)
         yield testbed

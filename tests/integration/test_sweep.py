@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +91,27 @@ def test_rows_say_what_the_link_did(bed: VirtualTestbed, results: Path) -> None:
     assert row["response_ms"] > row["latency_ms"]
 
 
-def test_three_devices_and_a_batch(bed: VirtualTestbed, results: Path) -> None:
-    done = run(bed, results, chains="long", model="resnet18", splits="P2+P6,P1+P8", window="1,3", batch="2")
+def test_three_devices_a_batch_and_both_transports(bed: VirtualTestbed, results: Path) -> None:
+    done = run(
+        bed, results, chains="long", model="resnet18", splits="P2+P6", window="1,3", batch="2", transports="tcp,rpc"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = rows_of(results)
-    assert {row["split"] for row in rows} == {"P2+P6", "P1+P8", "only:one", "only:two", "only:three"}
-    split = next(row for row in rows if row["split"] == "P2+P6")
-    assert [(stage["device"], stage["first"], stage["last"]) for stage in split["stages"]] == [
-        ("one", 0, 2), ("two", 2, 6), ("three", 6, 9),
-    ]  # fmt: skip
-    far = next(row for row in rows if row["split"] == "only:three")
-    assert [hop["target"] for hop in far["hops"]] == ["three"]
+    splits = {"P2+P6", "only:one", "only:two", "only:three"}
+    assert Counter((row["split"], row["window"], row["transport"]) for row in rows) == {
+        (split, window, transport): 1 for split in splits for window in (1, 3) for transport in ("tcp", "rpc")
+    }
+    for transport in ("tcp", "rpc"):
+        mine = [row for row in rows if row["transport"] == transport]
+        split = next(row for row in mine if row["split"] == "P2+P6")
+        assert [(stage["device"], stage["first"], stage["last"]) for stage in split["stages"]] == [
+            ("one", 0, 2), ("two", 2, 6), ("three", 6, 9),
+        ]  # fmt: skip
+        # 64 x 56 x 56 and 256 x 14 x 14 floats of two images, and a frame's header
+        assert [hop["bytes"] // 1000 for hop in split["hops"]] == [1605, 401]
+        assert all(hop["transfer_ms"] > hop["bytes"] * 8 / 400e3 for hop in split["hops"]), "it crossed the link"
+        far = next(row for row in mine if row["split"] == "only:three")
+        assert [hop["target"] for hop in far["hops"]] == ["three"]
 
 
 def test_same_command_again_measures_nothing_twice(bed: VirtualTestbed, results: Path) -> None:
@@ -213,22 +225,41 @@ def test_unreachable_device_parks_its_chain_only(bed: VirtualTestbed, results: P
     assert {row["split"] for row in rows} == {"P3", "only:one", "only:two"}
 
 
-def test_port_in_use_is_named(bed: VirtualTestbed, results: Path) -> None:
-    bed.play("playbooks/reset.yml", "--limit", "one,two,three")
-    squatter = subprocess.Popen(
-        ["/usr/sbin/ip", "netns", "exec", "sbE-two", sys.executable, "-c",
-         "import socket,time; s=socket.create_server(('10.218.1.12',47300)); time.sleep(300)"],
-    )  # fmt: skip
+@contextlib.contextmanager
+def squatting(device: str, address: str, port: int) -> Iterator[None]:
+    """Take a port on a device."""
+    code = (
+        "import socket, sys, time; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); "
+        "print(flush=True); time.sleep(300)"
+    )
+    words = ["/usr/sbin/ip", "netns", "exec", f"sbE-{device}", sys.executable, "-c", code, address, str(port)]
+    squatter = subprocess.Popen(words, stdout=subprocess.PIPE)
+    assert squatter.stdout is not None
     try:
-        done = run(bed, results, splits="P3", window="1")
+        assert squatter.stdout.readline(), "the port is taken already"
+        yield
     finally:
         squatter.kill()
-        squatter.wait()
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "two" in done.stdout
-    assert "47300" in done.stdout
-    assert run(bed, results, splits="P3", window="1").returncode == 0
-    assert_whole(results, cells=3)
+        squatter.communicate()
+
+
+def test_port_in_use_is_named_and_the_worlds_costs_its_cells_alone(bed: VirtualTestbed, results: Path) -> None:
+    bed.play("playbooks/reset.yml", "--limit", "one,two,three")
+    given = {"splits": "P3", "window": "1", "transports": "tcp,rpc"}
+    with squatting("one", "10.218.1.11", 47302):
+        with squatting("two", "10.218.1.12", 47300):
+            done = run(bed, results, **given)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "two" in done.stdout
+        assert "47300" in done.stdout
+        done = run(bed, results, **given)
+    assert done.returncode == 1, done.stdout + done.stderr
+    rows = rows_of(results)
+    assert Counter((row["transport"], row["status"]) for row in rows) == {("tcp", "ok"): 3, ("rpc", "failed"): 3}
+    for row in rows:
+        if row["transport"] == "rpc":
+            assert row["failed_device"] == "one"
+            assert "the RPC world is not up: one: cannot listen on 10.218.1.11:47302" in row["reason"]
 
 
 @pytest.mark.parametrize(
