@@ -88,9 +88,13 @@ def processors_had(confinement: Confinement) -> float | None:
         return None
     processes = math.ceil(confinement.asked) + 1
     spin = [sys.executable, "-I", "-S", str(_HERE / "spin.py"), str(processes), str(_SPIN_S)]
-    done = subprocess.run(confinement.command(spin), capture_output=True, text=True, check=False, timeout=_SPIN_LIMIT_S)
     try:
+        done = subprocess.run(
+            confinement.command(spin), capture_output=True, text=True, check=False, timeout=_SPIN_LIMIT_S
+        )
         return float(done.stdout)
+    except subprocess.TimeoutExpired as exc:
+        raise OSError(f"{confinement.device} had too little processor time for a look in {exc.timeout:g} s") from exc
     except ValueError as exc:
         raise OSError(f"{confinement.device} cannot be confined: {done.stderr.strip() or 'no reason given'}") from exc
 

@@ -72,6 +72,12 @@ def test_a_group_that_is_not_there_is_an_error_that_names_the_device() -> None:
         processors_had(held)
 
 
+def test_a_look_that_takes_too_long_is_an_error_that_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.direct.confine._SPIN_LIMIT_S", 1e-3)
+    with pytest.raises(OSError, match=r"pi1 had too little processor time for a look in 0\.001 s"):
+        processors_had(Confinement(device="pi1", asked=1.0, cores=HERE[:1], group=None, threads=1))
+
+
 def test_a_confinement_can_be_written_down() -> None:
     held = confine(a_device(":0.5"), (0,), NO_GROUPS)
     assert msgspec.json.decode(msgspec.json.encode(held), type=Confinement) == held
