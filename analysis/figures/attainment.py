@@ -91,8 +91,7 @@ def _draw_references(axes: Axes, references: Sequence[Point]) -> None:
     if beyond:
         note = "beyond: " + "; ".join(beyond)
         axes.text(
-            0.98, 0.04, note, transform=axes.transAxes, ha="right", fontsize=7, color=style.VERMILLION, zorder=6,
-            bbox=_PAPER,
+            1.0, 1.02, note, transform=axes.transAxes, ha="right", fontsize=7, color=style.VERMILLION,
         )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from analysis.summary import Point
 
 _ROW_IN = 0.21
 _COLUMN_IN = 0.95
+_LETTER_IN = 0.105  # of the title
 
 
 @mpl.rc_context(style.RC)
@@ -31,7 +32,7 @@ def draw_heatmap(study: Study) -> Figure:
     margin = 0.3 + 0.07 * max(len(split) for split in study.splits)
     tilt = max(len(network) for network in networks) * 0.075 > _COLUMN_IN
     panel = _COLUMN_IN * len(networks)
-    width = max(margin + 2 * panel + 0.6, 5.2)
+    width = max(margin + 2 * panel + 0.6, margin + _LETTER_IN * len(study.title), 5.2)
     below = 0.45 + 0.04 * max(len(network) for network in networks) if tilt else 0.6
     figure = style.new_figure(width, len(study.splits) * _ROW_IN + 0.8 + below)
     left, right = figure.subplots(1, 2, squeeze=False).ravel()

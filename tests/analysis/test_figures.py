@@ -136,6 +136,18 @@ def test_a_figure_is_written_as_svg_and_png_alike_each_time(analysis_of_both: An
     assert not re.search(rb'(href|src)="https?:', first["svg"])
 
 
+def test_svg_is_made_smaller_and_its_texts_stay() -> None:
+    svg = (
+        b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC\n "x">\n<svg><!-- why -->\n <g id="patch_12">\n'
+        b'  <path id="m37ee_x1f" d="M 1.23456 2.5\nL 3.999 4" style="fill: #222222"/>\n </g>\n'
+        b'<text x="5.6789" transform="rotate(-0 5.67 8.9)">0.12345  > 1.98765 ms</text>\n</svg>\n'
+    )
+    assert style.slim(svg) == (
+        b'<?xml version="1.0"?><svg><g><path id="m37ee_x1f" d="M 1.23 2.5 L 3.99 4" style="fill: #222222"/></g>'
+        b'<text x="5.67">0.12345  > 1.98765 ms</text></svg>\n'
+    )
+
+
 spots = st.tuples(st.floats(0, 400), st.floats(0, 300))
 
 
