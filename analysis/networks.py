@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -52,21 +53,53 @@ def describe_link(spec: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkQuality:
+    """One network condition: what its slowest link forward was asked for, and ``carry_ms`` of its slowest chain."""
+
+    network: str
+    rate_mbit: float | None
+    delay_ms: float
+    carry_ms: float
+
+
 def carry_times(runs: pd.DataFrame) -> dict[tuple[str, str], float]:
     """Return for each (chain, network) the least ms for a megabyte from the first device to the last.
 
     By what was asked of the links forward; the less, the better the network.  A chain of one device takes 0.
     """
-    found: dict[tuple[str, str], float] = {}
+    return {key: sum(map(_side_ms, sides)) for key, sides in _forward(runs).items()}
+
+
+def order_networks(runs: pd.DataFrame) -> list[NetworkQuality]:
+    """Return the networks that any chain crosses, the best first."""
+    found: dict[str, NetworkQuality] = {}
+    for (_, network), sides in _forward(runs).items():
+        carry_ms = sum(map(_side_ms, sides))
+        if sides and (network not in found or carry_ms > found[network].carry_ms):
+            slowest = max(sides, key=_side_ms)
+            found[network] = NetworkQuality(
+                network=network,
+                rate_mbit=slowest.get("rate_mbit"),
+                delay_ms=slowest.get("delay_ms") or 0.0,
+                carry_ms=carry_ms,
+            )
+    return sorted(found.values(), key=lambda quality: (quality.carry_ms, quality.network))
+
+
+def _forward(runs: pd.DataFrame) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Return what was asked of each (chain, network)'s links from the first device towards the last."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     columns = runs[["chain", "network", "devices", "link"]]
     for chain, network, devices, link in columns.itertuples(index=False, name=None):
         if (chain, network) not in found:
             hops = set(itertools.pairwise(devices))
-            sides = [side["asked"] for side in link if (side["source"], side["target"]) in hops]
-            found[chain, network] = sum(
-                (side.get("delay_ms") or 0.0) + wire_ms(RANKED_BY_MB * 1e6, side.get("rate_mbit")) for side in sides
-            )
+            found[chain, network] = [side["asked"] for side in link if (side["source"], side["target"]) in hops]
     return found
+
+
+def _side_ms(asked: Mapping[str, Any]) -> float:
+    return (asked.get("delay_ms") or 0.0) + wire_ms(RANKED_BY_MB * 1e6, asked.get("rate_mbit"))
 
 
 def wire_ms(size_bytes: float, rate_mbit: float | None) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.intervals import Interval, interval
-from analysis.reproduction.links import LinkQuality
+from analysis.networks import NetworkQuality
 from analysis.reproduction.material import Material
 from analysis.reproduction.published import PI_TO_PI, ROWS, Candidate, PublishedRow
 
@@ -33,7 +33,7 @@ class Counterpart:
     bytes: int
     cpu_percent: tuple[Interval, Interval]
     memory_percent: tuple[Interval, Interval]
-    link: LinkQuality
+    link: NetworkQuality
 
     @property
     def rate_mbit(self) -> float:
@@ -66,7 +66,7 @@ def compare_rows(material: Material) -> list[Comparison]:
     return found
 
 
-def _measure(runs: pd.DataFrame, candidate: Candidate, networks: Sequence[LinkQuality]) -> Counterpart | None:
+def _measure(runs: pd.DataFrame, candidate: Candidate, networks: Sequence[NetworkQuality]) -> Counterpart | None:
     own = runs[runs["split"] == candidate.split]
     for link in networks:
         here = own[own["network"] == link.network]
@@ -83,7 +83,7 @@ def _records(runs: pd.DataFrame) -> list[Run]:
     ]
 
 
-def _counterpart(candidate: Candidate, single: Sequence[Run], busy: Sequence[Run], link: LinkQuality) -> Counterpart:
+def _counterpart(candidate: Candidate, single: Sequence[Run], busy: Sequence[Run], link: NetworkQuality) -> Counterpart:
     def pair(runs: Sequence[Run], column: str) -> tuple[Interval, Interval]:
         return (
             over_runs(runs, lambda run: run["stages"][0][column]),

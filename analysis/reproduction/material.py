@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.networks import NetworkQuality, order_networks
 from analysis.reproduction.ensemble import Ensemble, redraw
-from analysis.reproduction.links import LinkQuality, order_networks
 from analysis.reproduction.published import BATCH, MODELS, PI_TO_GPU, PI_TO_PI
 from analysis.reproduction.verdict import sweep_command
 from analysis.reproduction.work import first_device_times, work_shares
@@ -32,7 +32,7 @@ class Material:
     batch: int
     tcp: Mapping[Key, Ensemble]
     rpc: Mapping[Key, Ensemble]
-    networks: tuple[LinkQuality, ...]
+    networks: tuple[NetworkQuality, ...]
     shares: Mapping[tuple[str, str], Mapping[tuple[int, ...], float]]
     profiles: tuple[ModelProfile, ...] = ()
     left_out: tuple[str, ...] = ()

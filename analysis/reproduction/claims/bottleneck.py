@@ -10,11 +10,11 @@ import pandas as pd
 
 from analysis.conclusion import TIMES
 from analysis.intervals import Floats
+from analysis.networks import NetworkQuality, wire_ms
 from analysis.numbers import DASH, number
 from analysis.reproduction.claims.common import models_note, more_runs
 from analysis.reproduction.claims.contrast import Contrast, contrast, wanting
 from analysis.reproduction.ensemble import Draws
-from analysis.reproduction.links import LinkQuality
 from analysis.reproduction.material import Material
 from analysis.reproduction.verdict import Claim, Finding, Span
 
@@ -77,14 +77,14 @@ def _row(material: Material, found: Contrast, model: str, chain: str) -> Sequenc
     return (model, chain, *(f"{number(float(factor))}{TIMES}" for factor in factors), *map(_share, bound))
 
 
-def share_bound(runs: pd.DataFrame, network: LinkQuality) -> float:
+def share_bound(runs: pd.DataFrame, network: NetworkQuality) -> float:
     """Return the share of splits whose bytes occupy the link longer than either device computes; NaN without any."""
     good = runs[(runs["status"] == "ok") & (runs["window"] == 1)]
     bound: dict[str, list[bool]] = {}
     for cut, split, stages, hops in good[["cut", "split", "stages", "hops"]].itertuples(index=False, name=None):
         if cut and hops:
             slowest = max(stage["compute_ms"] for stage in stages)
-            bound.setdefault(split, []).append(network.wire_ms(hops[0]["bytes"]) > slowest)
+            bound.setdefault(split, []).append(wire_ms(hops[0]["bytes"], network.rate_mbit) > slowest)
     if not bound:
         return math.nan
     return sum(sum(seen) * 2 > len(seen) for seen in bound.values()) / len(bound)

@@ -52,10 +52,10 @@ def pooled(effects: Mapping[str, Sequence[Floats]], least: float) -> Pooled:
 
 def extremes(material: Material) -> tuple[str, str] | None:
     """Return the network with the best link and the one with the worst; None when they hardly differ."""
-    if not material.networks:
+    if len(material.networks) < 2:  # noqa: PLR2004 - two are a best one and a worst one
         return None
     best, worst = material.networks[0], material.networks[-1]
-    if worst.transfer_ms() < LEAST_SLOWDOWN * best.transfer_ms():
+    if worst.carry_ms == best.carry_ms or worst.carry_ms < LEAST_SLOWDOWN * best.carry_ms:
         return None
     return best.network, worst.network
 

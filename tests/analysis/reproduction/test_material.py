@@ -9,7 +9,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
 from analysis.journal import Entry, Journal
-from analysis.reproduction.links import order_networks
+from analysis.networks import order_networks
 from analysis.reproduction.material import prepare
 from analysis.reproduction.work import block_count, block_passes, first_device_times, work_shares
 from tests.analysis.reproduction.made import FAST, SLOW, Link, Made, journal, make_rows, material
@@ -48,7 +48,7 @@ def test_networks_are_ordered_by_the_time_of_a_megabyte() -> None:
     made = Made(networks={"bad": SLOW, "lan": FAST, "wifi": Link(50.0, 3.0), "free": Link(0.0, 0.0)})
     found = order_networks(frame(journal(made)))
     assert [quality.network for quality in found] == ["free", "lan", "wifi", "bad"]
-    assert found[-1].transfer_ms() == pytest.approx(200 + 1600)
+    assert found[-1].carry_ms == pytest.approx(200 + 1600 / 0.955)
 
 
 def test_work_shares_are_of_the_unsplit_model_on_the_first_device() -> None:
