@@ -14,7 +14,7 @@ from analysis.fronts import Front
 from analysis.moves import Moves, follow
 from analysis.networks import carry_times
 from analysis.recommend import Robust, find_robust
-from analysis.summary import Condition, Point, split_rank
+from analysis.summary import Condition, Point
 
 MOST_SPLITS = 48
 
@@ -71,7 +71,7 @@ def _study(
     limit: float | None,
 ) -> Study:
     points = [point for front in fronts for point in front.points]
-    ordered = dict.fromkeys(point.split for point in sorted(points, key=split_rank))
+    ordered = dict.fromkeys(point.split for point in sorted(points, key=lambda point: point.rank))
     chosen = _choose(fronts)
     shown = [point for point in points if point.split in chosen]
     return Study(

@@ -29,6 +29,8 @@ from analysis.intervals import Basis, Floats, draw_replicates, interval
 RESAMPLES = 1000
 REFERENCE_PREFIX = "only:"
 
+Rank = tuple[bool, int, tuple[int, ...], int]
+
 
 class Condition(NamedTuple):
     """What two points must share to stand on one front."""
@@ -143,6 +145,11 @@ class Point:
         """Whether this is the unsplit model on one device."""
         return self.split.startswith(REFERENCE_PREFIX)
 
+    @property
+    def rank(self) -> Rank:
+        """Its place among the splits of its condition."""
+        return split_rank(self.split, self.cut, self.devices)
+
 
 def estimate(runs: Mapping[RunKey, Sequence[float]], *, key: str, resamples: int = RESAMPLES) -> Estimate:
     """Return the median of ``runs`` (one sequence of batches per repeat) with its interval.
@@ -182,7 +189,7 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
         if any(run.window == 1 for run in group)
     ]
     order = {condition: index for index, condition in enumerate(dict.fromkeys(p.condition for p in points))}
-    return sorted(points, key=lambda p: (order[p.condition], split_rank(p)))
+    return sorted(points, key=lambda p: (order[p.condition], p.rank))
 
 
 def splits_without_latency(runs: pd.DataFrame) -> list[str]:
@@ -192,11 +199,11 @@ def splits_without_latency(runs: pd.DataFrame) -> list[str]:
     return [f"{Condition._make(key[:-1]).label()}: {key[-1]}" for key in lowest[lowest > 1].index]
 
 
-def split_rank(point: Point) -> tuple[int | tuple[int, ...], ...]:
-    """Rank points for display: references in the chain's order, then splits by their cut."""
-    device = point.split.removeprefix(REFERENCE_PREFIX)
-    place = point.devices.index(device) if device in point.devices else len(point.devices)
-    return (not point.is_reference, len(point.cut), point.cut, place)
+def split_rank(split: str, cut: Sequence[int], devices: Sequence[str]) -> Rank:
+    """Rank splits for display: references in the chain's order, then splits by their cut."""
+    device = split.removeprefix(REFERENCE_PREFIX)
+    place = devices.index(device) if device in devices else len(devices)
+    return (not split.startswith(REFERENCE_PREFIX), len(cut), tuple(cut), place)
 
 
 def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:

@@ -25,7 +25,7 @@ import pandas as pd
 
 from analysis.intervals import CONFIDENCE, Interval, draw_replicates, interval
 from analysis.networks import wire_ms
-from analysis.summary import RESAMPLES, Condition, RunKey
+from analysis.summary import RESAMPLES, Condition, Rank, RunKey, split_rank
 
 BASE, OTHER = "tcp", "rpc"
 
@@ -91,27 +91,49 @@ class Comparison:
 def compare_transports(runs: pd.DataFrame) -> list[Comparison]:
     """Return a comparison for each study that was run over both transports, in the order run."""
     cells = _collect(runs)
+    order = {condition: place for place, condition in enumerate(dict.fromkeys(cell.condition for cell in cells))}
     studies: dict[Condition, list[SplitPair]] = {}
-    for (condition, split, window, crosses), by_transport in cells.items():
+    # within a condition runs were shuffled: their order is no reader's
+    for (condition, split, window, crosses, _), by_transport in sorted(
+        cells.items(), key=lambda item: (order[item[0].condition], item[0].rank, item[0].window)
+    ):
         if set(by_transport) >= {BASE, OTHER}:
             pair = _pair(condition, split, window, by_transport[BASE], by_transport[OTHER], crosses=crosses)
             studies.setdefault(condition.study(), []).append(pair)
     return [Comparison(condition=condition, splits=tuple(pairs)) for condition, pairs in studies.items()]
 
 
-_Cell = tuple[Condition, str, int, bool]
+class _Cell(NamedTuple):
+    """What is compared between transports, and the place of its split among others."""
+
+    condition: Condition
+    split: str
+    window: int
+    crosses: bool
+    rank: Rank
 
 
 def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
     """Return runs by condition (its transport left empty), split and window, then transport, then repeat."""
     good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
     both = good[good["transport"].isin([BASE, OTHER])]
-    names = [*Condition._fields, "split", "window", "campaign", "repeat", "latency_ms", "throughput_ips"]
+    names = [
+        *Condition._fields,
+        "split",
+        "cut",
+        "devices",
+        "window",
+        "campaign",
+        "repeat",
+        "latency_ms",
+        "throughput_ips",
+    ]
     cells: dict[_Cell, dict[str, dict[RunKey, _Run]]] = {}
     for *values, stages, hops, link in both[[*names, "stages", "hops", "link"]].itertuples(index=False, name=None):
         condition = Condition._make(values[: len(Condition._fields)])
-        split, window, campaign, repeat, latency, rate = values[len(Condition._fields) :]
-        cell = (condition._replace(transport=""), split, window, bool(hops))
+        split, cut, devices, window, campaign, repeat, latency, rate = values[len(Condition._fields) :]
+        rank = split_rank(split, cut, devices)
+        cell = _Cell(condition._replace(transport=""), split, window, bool(hops), rank)
         own = cells.setdefault(cell, {}).setdefault(condition.transport, {})
         key = RunKey(campaign, repeat)
         while key in own:

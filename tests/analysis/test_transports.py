@@ -90,6 +90,18 @@ def test_the_overhead_is_what_is_left_of_the_latency_by_hand(tmp_path: Path) -> 
     assert pair.base.compute_ms == pytest.approx(np.mean(compute))
 
 
+def test_splits_stand_in_their_order_whatever_the_shuffle(tmp_path: Path) -> None:
+    cells = [("P8", 4), ("only:pi2", 1), ("P8", 1), ("P3", 1), ("only:pi1", 1)]
+    rows = [
+        make_row(Plan(noise=0), "lan", split, window, 0, transport=transport)
+        for split, window in cells
+        for transport in ("rpc", "tcp")
+    ]
+    (found,) = compare(tmp_path, rows)
+    order = [("only:pi1", 1), ("only:pi2", 1), ("P3", 1), ("P8", 1), ("P8", 4)]
+    assert [(pair.split, pair.window) for pair in found.splits] == order
+
+
 def test_a_campaign_over_one_transport_compares_nothing_and_its_tables_have_their_columns(tmp_path: Path) -> None:
     found = compare(tmp_path, [run("tcp", 0, 100, 50)])
     assert found == []
