@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.cell import Cell, TransportName
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.campaign import Campaign
 from sweep.journal import Journal
@@ -35,7 +35,7 @@ class ConditionOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CellFailures:
-    """Notice that cells keep failing on one device, so that a dead one is not waited for each time."""
+    """Notice that one transport's cells keep failing on one device, so that a dead one is not waited for each time."""
 
     def __init__(self) -> None:
         self._device: str | None = None
@@ -88,13 +88,15 @@ class ConditionRecord:
         self._on_row = on_row
         self._links: dict[str, tuple[LinkDirection, ...]] = {}
         self._provenance: dict[str, Any] = {}
-        self._failures = CellFailures()
+        self._failures = {cell.transport: CellFailures() for cell in self.cells}
+        self._refused: set[TransportName] = set()
+        self._given_up: set[TransportName] = set()
         self._stopped_by: dict[str, str] = {}
         self._rows = 0
 
     def wanted(self, block: Sequence[Cell]) -> list[Cell]:
         """Give the cells of a block that are still to be run, by all that was measured up to now."""
-        return [cell for cell in block if self._settling.wants(cell.cell_id, cell.repeat)]
+        return [cell for cell in self._lacking(block) if cell.transport not in self._given_up]
 
     def take_links(self, device: str, links: tuple[LinkDirection, ...]) -> None:
         """Note the directions of the links that `device` has measured."""
@@ -109,8 +111,8 @@ class ConditionRecord:
     def take_measurement(self, cell: Cell, measurement: Measurement, *, refused: bool = False) -> bool:
         """Put a run into the journal, its samples first; say whether it makes sense to go on.
 
-        It makes none once the same device has failed several cells in a row.  Cells that were ``refused`` for lack of
-        their transport do not count for that: others go on.
+        A transport is given up once the same device has failed several of its cells in a row, and it makes none once
+        all are.  Cells that were ``refused`` for lack of their transport do not count as failures: others go on.
         """
         links = tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
         row = make_row(
@@ -127,14 +129,17 @@ class ConditionRecord:
             self._rows += 1
             self._settling.note(row)
             self._on_row(row)
-        device = None if refused else self._failures.note(measurement)
-        if device is not None:
-            self._stopped_by[device] = f"failed {_FAILURES_IN_A_ROW} cells in a row: {measurement.reason}"
-        return device is None
+        if refused:
+            self._refused.add(cell.transport)
+        elif device := self._failures[cell.transport].note(measurement):
+            self._given_up.add(cell.transport)
+            which = f"{cell.transport} cells" if len(self._failures) > 1 else "cells"
+            self._stopped_by[device] = f"failed {_FAILURES_IN_A_ROW} {which} in a row: {measurement.reason}"
+        return not self._given_up or self._given_up | self._refused != set(self._failures)
 
     def outcome(self, reasons: Mapping[str, str]) -> ConditionOutcome:
         """Say how the condition went; `reasons` are those that only the field knows."""
-        lacking = {cell.cell_id for cell in self.wanted(self.cells)}
+        lacking = {cell.cell_id for cell in self._lacking(self.cells)}
         return ConditionOutcome(rows=self._rows, not_run=len(lacking), reasons=dict(reasons) | self._stopped_by)
 
     def __enter__(self) -> Self:
@@ -146,6 +151,9 @@ class ConditionRecord:
     ) -> None:
         """End it: the samples become a table, unless an error ended it."""
         self._samples.close(failed=kind is not None)
+
+    def _lacking(self, cells: Sequence[Cell]) -> list[Cell]:
+        return [cell for cell in cells if self._settling.wants(cell.cell_id, cell.repeat)]
 
     def _write_provenance(self) -> None:
         self.campaign.write_json(

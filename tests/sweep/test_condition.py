@@ -238,6 +238,23 @@ def test_cells_refused_for_lack_of_their_transport_do_not_end_it(bench: BenchMak
     assert Counter((row.transport, row.status) for row in one.rows) == {("tcp", "ok"): 8, ("rpc", "failed"): 8}
 
 
+def test_a_transport_that_keeps_failing_is_given_up_and_the_other_goes_on(bench: BenchMaker) -> None:
+    one = bench(lambda cell: bad("v2") if cell.transport == "rpc" else good(), transports="tcp,rpc", repeats=3)
+    outcome = one.run()
+    counts = Counter((row.transport, row.status) for row in one.rows)
+    # of the block in which the third one failed the rest is run as well
+    assert counts == {("tcp", "ok"): 12, ("rpc", "failed"): 4}
+    assert (outcome.not_run, outcome.reasons) == (4, {"v2": "failed 3 rpc cells in a row: it broke"})
+
+
+@pytest.mark.parametrize("refused", [set(), {"rpc"}])
+def test_a_dead_device_ends_the_condition_whatever_the_transports(bench: BenchMaker, refused: set[str]) -> None:
+    one = bench(lambda _cell: bad("v2"), transports="tcp,rpc", repeats=9)
+    one.plays.refused_transports = refused
+    one.run()
+    assert len(one.rows) <= 8, "within the first block"
+
+
 def test_the_play_is_told_of_a_world_only_where_a_cell_needs_one(bench: BenchMaker) -> None:
     for transports, needed in (("tcp", False), ("tcp,rpc", True)):
         one = bench(transports=transports)
