@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         default="both",
         help="format of the figures' files; default: both",
     )
+    parser.add_argument(
+        "--no-runs", action="store_true", help="leave out the tables `runs` and `stages`, which the journal holds"
+    )
     parser.add_argument("--no-report", action="store_true", help="draw nothing: print and write tables only")
     parser.add_argument(
         "--hypervolume-latency",
@@ -130,23 +133,24 @@ def _run(options: argparse.Namespace) -> None:
         select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
         analysis = analyse(campaigns, journal, select, options.hypervolume_latency)
         try:
-            _write(analysis, folder, painters, ("svg", "png") if options.format == "both" else (options.format,))
+            formats = ("svg", "png") if options.format == "both" else (options.format,)
+            _write(analysis, folder, painters, formats, runs=not options.no_runs)
         except OSError as exc:
             why = exc.strerror or exc
             raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc
     _print(analysis, folder, every=options.every, report=painters is not None)
 
 
-def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats: Sequence[str]) -> None:
+def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats: Sequence[str], *, runs: bool) -> None:
     from analysis.report.build import build_report  # noqa: PLC0415 - see _run
     from analysis.tables import write_tables  # noqa: PLC0415 - see _run
 
     folder.mkdir(parents=True, exist_ok=True)
     if painters is None:
-        write_tables(analysis, folder)
+        write_tables(analysis, folder, runs=runs)
         return
     drawing = painters.begin({"studies": analysis.studies, "transports": analysis.transports}, formats)
-    write_tables(analysis, folder)
+    write_tables(analysis, folder, runs=runs)
     pictures = painters.finish(drawing, folder)
     (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
 

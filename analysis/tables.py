@@ -18,6 +18,8 @@ from analysis.study_tables import attainment_frame, moves_frame, recommendations
 from analysis.summary import Point
 from analysis.transport_tables import transport_summary_frame, transports_frame
 
+# these hold what the journal holds, and take as much room
+_OF_RUNS = ("runs", "stages")
 _NESTED = ("stages", "hops", "link", "batch_latency_ms", "batch_response_ms", "warmup_response_ms")
 
 
@@ -121,13 +123,15 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     }
 
 
-def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
-    """Write every table as CSV and Parquet; return the files.
+def write_tables(analysis: Analysis, folder: Path, *, runs: bool = True) -> list[Path]:
+    """Write every table as CSV and Parquet, those of single runs and stages only with ``runs``; return the files.
 
     The CSV of the runs lacks the nested columns, which have tables of their own or are in Parquet.
     """
     written = []
     for name, table in make_tables(analysis).items():
+        if name in _OF_RUNS and not runs:
+            continue
         plain = table.drop(columns=[column for column in _NESTED if column in table])
         plain.to_csv(folder / f"{name}.csv", index=False)
         table.to_parquet(folder / f"{name}.parquet", index=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from urllib.parse import unquote
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
 from analysis.figures.labels import Box, Label, choose_place
 from analysis.figures.moves import draw_moves, members
+from analysis.figures.picture import Picture
 from analysis.figures.stages import draw_stages
 from analysis.figures.transports import draw_transports
 from analysis.studies import Study
@@ -138,14 +141,25 @@ def test_a_figure_is_written_as_svg_and_png_alike_each_time(analysis_of_both: An
 
 def test_svg_is_made_smaller_and_its_texts_stay() -> None:
     svg = (
-        b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC\n "x">\n<svg><!-- why -->\n <g id="patch_12">\n'
+        b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC\n "x">\n<svg><style>*{}</style><!-- why -->\n <g id="patch_12">\n'
         b'  <path id="m37ee_x1f" d="M 1.23456 2.5\nL 3.999 4" style="fill: #222222"/>\n </g>\n'
-        b'<text x="5.6789" transform="rotate(-0 5.67 8.9)">0.12345  > 1.98765 ms</text>\n</svg>\n'
+        b'<text x="5.6789" transform="rotate(-0 5.67 8.9)" style="fill: #222222">0.12345\'s  > 1.98765</text>\n</svg>'
     )
-    assert style.slim(svg) == (
-        b'<?xml version="1.0"?><svg><g><path id="m37ee_x1f" d="M 1.23 2.5 L 3.99 4" style="fill: #222222"/></g>'
-        b'<text x="5.67">0.12345  > 1.98765 ms</text></svg>\n'
-    )
+    slim = style.slim(svg).decode()
+    assert '<path id="m37ee_x1f" d="M 1.23 2.5 L 3.99 4" class="s0"/>' in slim
+    assert '<text x="5.67" class="s0">0.12345\'s  > 1.98765</text>' in slim
+    assert ".s0{fill: #222222}" in slim
+    assert len(slim) < len(svg)
+
+
+def test_a_picture_stays_itself_within_an_attribute() -> None:
+    svg = """<svg width="3"><text fill="#222">50 % &amp; 'more' \u2192</text></svg>"""
+    address = Picture(title="", description="", svg=svg.encode()).data_uri
+    assert not re.search(r'["&#]', address)
+    found = minidom.parseString(unquote(address.split(",", 1)[1])).documentElement  # noqa: S318 - our own
+    assert found.getAttribute("width") == "3"
+    assert found.firstChild.getAttribute("fill") == "#222"
+    assert found.firstChild.firstChild.data == "50 % & 'more' \u2192"
 
 
 spots = st.tuples(st.floats(0, 400), st.floats(0, 300))

@@ -71,6 +71,13 @@ def test_tables_as_csv_and_parquet_say_the_same(campaign: Path, tmp_path: Path) 
     assert not list(tmp_path.glob("*.svg"))
 
 
+def test_tables_of_single_runs_can_be_left_out(campaign: Path, tmp_path: Path) -> None:
+    assert front.main([str(campaign), "--out", str(tmp_path), "--no-report", "--no-runs"]) == 0
+    written = {path.stem for path in tmp_path.iterdir()}
+    assert "points" in written
+    assert not {"runs", "stages"} & written
+
+
 def test_two_campaigns_go_into_a_folder_of_their_own(campaign: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         shutil.copytree(campaign, tmp_path / name)
