@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from stage_runtime.formats.stage_config import WorldConfig, WorldMember
 from stage_runtime.shards.make import make_shards
 from stage_runtime.shards.requests import ShardRequest
 from stage_runtime.shards.store import ShardStore
+from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.joining import interface_of
 from stage_runtime.stage.world import World
+from stage_runtime.transports.memory import MemoryTransport
 from tests.stage_runtime.stage.processes import (
     CONTROL,
     StageProcess,
@@ -191,16 +193,24 @@ def test_stages_of_two_worlds_do_not_meet() -> None:
 
 def test_a_join_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr("stage_runtime.stage.joining.meet", lambda *_: released.wait(60))
+    network = MemoryTransport()
+
+    def hang(_config: WorldConfig, _rank: int, _deadline: Deadline, note: Callable[[str], None]) -> MemoryTransport:
+        note("waiting for a test")
+        released.wait(60)
+        return network
+
+    monkeypatch.setattr("stage_runtime.stage.joining.join_world", hang)
     monkeypatch.setattr("stage_runtime.stage.world._SLACK_S", 0.0)
     world = World(world_of_two(), "a")
     hanging = threading.Thread(target=world.join)
     hanging.start()
     world.wait()
-    assert world.status() == {"state": "failed", "reason": "it was still starting after 0.5 s"}
+    assert world.status() == {"state": "failed", "reason": "it was still waiting for a test after 0.5 s"}
     released.set()
     hanging.join()
     assert world.status()["state"] == "failed", "a world that comes up too late stays failed"
+    network.listen(HERE, 1)  # nobody listens there any more
 
 
 def test_a_store_that_is_not_there_is_named() -> None:
