@@ -13,7 +13,7 @@ def test_devices_with_machines_of_their_own_are_not_counted() -> None:
 
 def test_more_cpus_than_cores_are_oversubscribed() -> None:
     (warning,) = contention_warnings([device("a", cpus=1.5), device("b", cpus=1.0)], 2)
-    assert warning == "oversubscribed: 2 virtual devices with 2.5 CPUs on 2 cores"
+    assert warning == "oversubscribed: 2 devices with 2.5 CPUs on 2 cores"
 
 
 def test_exactly_all_cores_leave_none_for_the_control_node() -> None:
