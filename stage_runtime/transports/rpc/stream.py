@@ -13,7 +13,7 @@ import torch
 from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, deliver, end_stream, explain, knows_stream
-from stage_runtime.transports.rpc.pieces import Piece, bytes_of, copy, pack, size_of
+from stage_runtime.transports.rpc.pieces import Piece, bytes_of, copy, cut, pack, size_of
 
 # More than the links here hold (300 Mbit/s at 200 ms each way), so that a window's batches follow each other.
 _MOST_BYTES = 16 * 2**20
@@ -41,6 +41,7 @@ class RpcStream(Stream):
         self._aborted = False
         self._error: TransportError | None = None
         self._peer_asked: float | None = None
+        self._peer_heard = time.monotonic()
         # what goes out
         self._frames_sent = 0
         self._bytes_unanswered = 0
@@ -60,9 +61,12 @@ class RpcStream(Stream):
         return self._peer
 
     def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
-        """Send copies of the buffers as one call; see the interface."""
+        """Send copies of the buffers, in one call unless they are long; see the interface."""
         end = time.monotonic() + timeout_s
-        pieces = pack(buffers)
+        for parts in cut(buffers):
+            self._call(pack(parts), end, f"did not take all that was sent within {timeout_s:.1f} s")
+
+    def _call(self, pieces: tuple[Piece, ...], end: float, too_late: str) -> None:
         size = _CALL_BYTES + size_of(pieces)
         with self._changed:
             self._check_sending()
@@ -72,7 +76,7 @@ class RpcStream(Stream):
         OUTBOX.call(self._rank, lambda answer: self._sent(size, answer), deliver, self._far_key, number, pieces)
         with self._changed:
             while self._bytes_unanswered > _MOST_BYTES:
-                self._wait(end, f"did not take all that was sent within {timeout_s:.1f} s")
+                self._wait(end, too_late)
                 self._check_sending()
 
     def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
@@ -121,6 +125,7 @@ class RpcStream(Stream):
     def take(self, number: int, pieces: tuple[Piece, ...], answer: torch.futures.Future[bool]) -> None:
         """Hold a frame until it is read; see End."""
         with self._changed:
+            self._peer_heard = time.monotonic()
             over = self._aborted
             full = False
             if not over:
@@ -141,6 +146,7 @@ class RpcStream(Stream):
 
     def _sent(self, size: int, answer: Any) -> None:
         with self._changed:
+            self._peer_heard = time.monotonic()
             self._bytes_unanswered -= size
             self._judge(answer)
             self._changed.notify_all()
@@ -213,5 +219,5 @@ class RpcStream(Stream):
         if self._peer_asked is None:
             self._peer_asked = now
             OUTBOX.call(self._rank, self._peer_answered, knows_stream, self._far_key)
-        elif now - self._peer_asked > _SILENT_PEER_S:
+        elif now - max(self._peer_asked, self._peer_heard) > _SILENT_PEER_S:
             raise TransportTimeoutError(f"{self._peer} answers no more; is it up, is the link?")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +17,9 @@ from stage_runtime.formats.stage_config import WorldConfig, WorldMember
 from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Stream, Transport
 from stage_runtime.transports.memory import MemoryTransport
-from stage_runtime.transports.rpc.calls import TABLES
+from stage_runtime.transports.rpc import stream as rpc_stream
+from stage_runtime.transports.rpc.calls import OUTBOX, TABLES
+from stage_runtime.transports.rpc.pieces import _MOST_OF_A_BUFFER, cut
 from stage_runtime.transports.rpc.stream import RpcStream
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
 from tests.stage_runtime.stage.processes import free_port
@@ -127,10 +131,10 @@ def test_a_stream_is_quiet_only_while_open_and_empty(ends: Ends) -> None:
 
 
 def wait_loud(stream: Stream) -> None:
-    for _ in range(10_000):
-        if not stream.is_quiet():
-            return
-    pytest.fail("nothing ever arrived")
+    end = time.monotonic() + 10
+    while stream.is_quiet():
+        assert time.monotonic() < end, "nothing ever arrived"
+        time.sleep(0.001)
 
 
 def test_nobody_listening_is_named(transport: Transport) -> None:
@@ -174,7 +178,8 @@ def test_rpc_connects_to_members_alone(own_world: Transport) -> None:
         own_world.connect("192.0.2.1", 47300, 1)
 
 
-def test_rpc_puts_frames_in_order_and_answers_when_there_is_room() -> None:
+def test_rpc_puts_frames_in_order_and_answers_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OUTBOX, "call", lambda *_: None)  # nobody is at the other end
     stream = RpcStream((0, 99, "caller"), (0, 99, "called"), "peer", 0)
     answers: list[torch.futures.Future[bool]] = [torch.futures.Future() for _ in range(3)]
     large = torch.full((20 * 2**20,), 7, dtype=torch.uint8)
@@ -190,6 +195,42 @@ def test_rpc_puts_frames_in_order_and_answers_when_there_is_room() -> None:
     assert answers[0].wait() is answers[1].wait() is True
     stream.take(2, (large,), answers[2])
     TABLES.remove((0, 99, "caller"))
+
+
+def test_rpc_takes_whatever_comes_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OUTBOX, "call", lambda *_: None)  # a peer whose answer stands behind a long frame
+    monkeypatch.setattr(rpc_stream, "_ASK_AFTER_S", 0.01)
+    monkeypatch.setattr(rpc_stream, "_SILENT_PEER_S", 0.5)
+    stream = RpcStream((0, 98, "caller"), (0, 98, "called"), "peer", 0)
+    stop = threading.Event()
+
+    def send_slowly() -> None:
+        number = 0
+        while not stop.wait(0.05):
+            stream.take(number, (b"part",), torch.futures.Future())
+            number += 1
+
+    sender = threading.Thread(target=send_slowly)
+    sender.start()
+    try:
+        assert receive(stream, 80, 30) == b"part" * 20  # a second's worth, twice the limit
+    finally:
+        stop.set()
+        sender.join()
+    with pytest.raises(TransportTimeoutError, match="peer answers no more"):
+        receive(stream, 10_000, 30)
+    TABLES.remove((0, 98, "caller"))
+
+
+@pytest.mark.parametrize(
+    "sizes", [[0], [1, 0, 5], [_MOST_OF_A_BUFFER], [3, _MOST_OF_A_BUFFER + 1, 2 * _MOST_OF_A_BUFFER]]
+)
+def test_rpc_cuts_long_buffers_into_calls_in_order(sizes: list[int]) -> None:
+    buffers = [memoryview(bytes([index]) * size) for index, size in enumerate(sizes)]
+    calls = list(cut(buffers))
+    assert b"".join(part for parts in calls for part in parts) == b"".join(buffers)
+    assert max(part.nbytes for parts in calls for part in parts) <= _MOST_OF_A_BUFFER
+    assert len(calls) == 1 + sum(max(0, size - 1) // _MOST_OF_A_BUFFER for size in sizes)
 
 
 def test_tcp_connects_from_the_address_it_was_given() -> None:
