@@ -52,7 +52,8 @@ files, in CAMPAIGN/report/ or --out:
   points, fronts         tables: one row per split and condition, per condition
   recommendations, moves, attainment   per goal, per network of a study, per corner of a surface
   transports, transport_summary        TCP and RPC, per split and per network, chain and model
-  stages, links, runs    per run and stage, per link, per run
+  devices, links         medians of what the devices and the links did
+  stages, runs           per run and stage, per run
 
 tab completion, for this shell:
       eval "$(activate-global-python-argcomplete --dest=- )"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.compute import Analysis
 from analysis.conclusion import Conclusion
+from analysis.devices import devices_frame
 from analysis.frame import stages_frame
 from analysis.fronts import Comparison, Front
 from analysis.halves import check_half
@@ -117,6 +118,7 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "attainment": attainment_frame(analysis.studies),
         "transports": transports_frame(analysis.transports),
         "transport_summary": transport_summary_frame(analysis.transport_summaries),
+        "devices": devices_frame(analysis.runs),
         "stages": stages_frame(analysis.runs),
         "links": links_frame(analysis.runs),
         "runs": analysis.runs,

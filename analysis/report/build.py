@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
+from analysis.devices import FIGURES, devices_frame
 from analysis.figures.picture import Picture
 from analysis.networks import links_frame
 from analysis.numbers import percent, signed
@@ -15,6 +18,21 @@ from analysis.studies import Study
 from analysis.terminal import WORTH_TEXT, interval, roles, spread, standing
 from analysis.transports import BASE, OTHER, Comparison
 from analysis.words import halves_words, moves_words, recommend_words, times, transport_words
+
+_DEVICE_HEADINGS = {
+    "cpu_percent": "CPU % stage",
+    "device_cpu_percent": "CPU % device",
+    "waited_percent": "waited %",
+    "quota_throttled_percent": "quota %",
+    "stolen_percent": "stolen %",
+    "device_memory_percent": "memory %",
+    "rss_mb": "stage's memory MiB",
+    "temperature_c": "°C",
+    "gpu_utilisation_percent": "GPU %",
+    "gpu_memory_mb": "GPU memory MiB",
+    "gpu_energy_j": "GPU energy J",
+    "sampler_percent": "sampler %",
+}
 
 
 def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) -> str:
@@ -25,6 +43,7 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
     environment.filters["percent"] = percent
     environment.filters["signed"] = signed
     environment.filters["spread"] = spread
+    environment.filters["heading"] = _DEVICE_HEADINGS.__getitem__
     runs = analysis.runs
     return environment.get_template("report.html.j2").render(
         title=", ".join(dict.fromkeys(front.condition.model for front in analysis.fronts)),
@@ -42,6 +61,7 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
         base=BASE,
         other=OTHER,
         cautions=analysis.cautions,
+        devices=_devices(devices_frame(runs)),
         links=links_frame(runs).to_dict("records"),
         failed=_failed(analysis),
         provenance=analysis.provenance,
@@ -100,6 +120,14 @@ def _transports(comparison: Comparison, pictures: Sequence[Picture]) -> dict[str
         "slug": comparison.slug,
         "pictures": pictures,
         "pairs": comparison.splits,
+    }
+
+
+def _devices(found: pd.DataFrame) -> dict[str, Any]:
+    """Return the devices' table without the figures that none of them has."""
+    return {
+        "figures": [name for name in FIGURES if found[name].notna().any()],
+        "rows": found.to_dict("records"),
     }
 
 

@@ -52,7 +52,7 @@ def test_the_newest_campaign_gets_its_answer_files_and_report(campaign: Path, tm
     figures = {f"{kind}-{stem}.{end}" for kind in kinds for end in ("svg", "png")}
     names = (
         "points", "fronts", "recommendations", "moves", "attainment", "transports", "transport_summary",
-        "stages", "links", "runs",
+        "devices", "stages", "links", "runs",
     )  # fmt: skip
     tables = {f"{name}.{end}" for name in names for end in ("csv", "parquet")}
     assert written == figures | tables | {"report.html"}
