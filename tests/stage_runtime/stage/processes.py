@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,16 @@ class StageProcess:
     def log(self) -> str:
         """Give what the stage logged."""
         return Path(self.config.log_file).read_text()
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Wait for something that takes other processes a moment; give up after a generous while."""
+    end = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def encode_cell(cell: Cell) -> str:

@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.stage_runtime.stage.processes import (
     CONTROL,
     StageProcess,
     encode_cell,
+    eventually,
     make_cell,
     stage_config,
     stages,
@@ -79,16 +79,6 @@ def mobilenet(cache: Path) -> Manifest:
         input_size=PIXELS,
     )
     return make_shards(request, ShardStore(cache / "shards"))[0]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait for something that takes other processes a moment; give up after a generous while."""
-    end = time.monotonic() + 120
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from tests.stage_runtime.stage.processes import (
     CONTROL,
     StageProcess,
     encode_cell,
+    eventually,
     free_port,
     make_cell,
     running_stages,
@@ -150,12 +151,12 @@ def end_in_mid_cell(two: list[StageProcess], model: Manifest, way: signal.Signal
 def test_a_world_whose_port_is_taken_fails_and_tcp_does_not(tmp_path: Path, cache: Path, model: Manifest) -> None:
     with socket.create_server((HERE, 0)) as taken:
         port = taken.getsockname()[1]
-        configs = with_world(stage_configs(tmp_path, cache, 2, data_address=HERE), store_port=port, timeout_s=3.0)
+        configs = with_world(stage_configs(tmp_path, cache, 2, data_address=HERE), store_port=port, timeout_s=1.0)
         with running_stages(configs) as running:
             first, second = (stage.control("world")["world"] for stage in running)
             assert first["state"] == second["state"] == "failed"
             assert f"cannot listen on {HERE}:{port} for the RPC world: Address already in use" in first["reason"]
-            assert f"looking for the RPC world's store on dev1 ({HERE}:{port}) after 3 s" in second["reason"]
+            assert f"looking for the RPC world's store on dev1 ({HERE}:{port}) after 1 s" in second["reason"]
             refused = running[0].run(cell_of(running, model, (9,), transport="rpc"))
             assert (refused["status"], refused["failed_device"]) == ("failed", "dev1")
             assert "the RPC world of dev1 is failed: cannot listen on" in refused["reason"]
@@ -181,14 +182,21 @@ def test_a_stage_that_does_not_come_is_named() -> None:
 
 
 def test_stages_of_two_worlds_do_not_meet() -> None:
-    config = world_of_two(timeout_s=3.0)
-    first, other = World(config, "a"), World(structs.replace(config, id="another", timeout_s=0.5), "b")
+    config = world_of_two(timeout_s=4.0)
+    first = World(config, "a")
     keeping = threading.Thread(target=first.join)
     keeping.start()
+    assert eventually(lambda: listens(config.store_port))
+    other = World(structs.replace(config, id="another", timeout_s=1.0), "b")
     assert other.join() is None
     assert "it belongs to another world" in other.status()["reason"]
     keeping.join()
     assert "b did not come" in first.status()["reason"]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HERE, port)) == 0
 
 
 def test_a_join_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
