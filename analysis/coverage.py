@@ -124,10 +124,17 @@ def simulate(trials: int, resamples: int, seed: int, repeats: Sequence[int] = RE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line per method and number of repeats: coverage over all settings, least and most, and width."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.coverage", description=__doc__)
-    parser.add_argument("--trials", type=int, default=1000, help="simulated points in each setting; default: 1000")
-    parser.add_argument("--resamples", type=int, default=500, help="of each bootstrap; default: 500")
-    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.coverage",
+        description="Simulate how often 95 % intervals cover the truth: the one in use, and three bootstraps.",
+    )
+    parser.add_argument(
+        "--trials", type=int, metavar="N", default=1000, help="simulated points in each setting; default: 1000"
+    )
+    parser.add_argument(
+        "--resamples", type=int, metavar="N", default=500, help="resamples of each bootstrap; default: 500"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", default=1, help="seed of the simulation; default: 1")
     options = parser.parse_args(arguments)
     found = list(simulate(options.trials, options.resamples, options.seed))
     for method in METHODS:

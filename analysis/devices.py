@@ -15,15 +15,15 @@ FIGURES = (
 
 
 def devices_frame(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per device and way of running it: the stages behind it, and the median of each figure.
+    """Return one row per device and way of running it: the runs behind it, and the median of each figure.
 
     Runs that did not end ok are left out; a figure that no stage had is NaN.
     """
     stages = stages_frame(runs[runs["status"] == "ok"])
     if stages.empty:
-        return pd.DataFrame(columns=[*KEYS, "stages", *FIGURES])
+        return pd.DataFrame(columns=[*KEYS, "runs", *FIGURES])
     stages = stages.astype(dict.fromkeys(FIGURES, "float64"))
     groups = stages.groupby(list(KEYS), sort=False)
     found = groups[list(FIGURES)].median()
-    found.insert(0, "stages", groups.size())
+    found.insert(0, "runs", groups.size())
     return found.reset_index().sort_values(list(KEYS), ignore_index=True)

@@ -64,9 +64,14 @@ def simulate(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line per kind of drift and least number of runs."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.stopping", description=__doc__)
-    parser.add_argument("--trials", type=int, default=2000, help="simulated cells in each setting; default: 2000")
-    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.stopping",
+        description="Simulate how often intervals cover the truth where runs stop once they are narrow.",
+    )
+    parser.add_argument(
+        "--trials", type=int, metavar="N", default=2000, help="simulated cells in each setting; default: 2000"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", default=1, help="seed of the simulation; default: 1")
     options = parser.parse_args(arguments)
     for one in simulate(options.trials, options.seed):
         sys.stdout.write(
