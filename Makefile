@@ -31,12 +31,13 @@ shipped: setup ## make report, figures and verdicts of the campaigns under docs/
 	  python -m analysis.reproduction $$folder; \
 	done
 
-test: setup-dev ## everything a change must pass: lint, then all tests
+test: setup-dev ## everything a change must pass: lint, then all tests in two halves, side by side
 	@$(MAKE) --no-print-directory lint
-	python -m pytest $(PYTEST_ARGS)
+	@echo "the tests run in two halves, side by side; the output of each follows at its end"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-integration
 
 test-unit: setup-dev ## the tests that need no root
-	python -m pytest -m 'not integration' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
 	python -m pytest -m integration $(PYTEST_ARGS)
