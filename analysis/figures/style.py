@@ -141,4 +141,7 @@ def _slim_tag(tag: re.Match[str]) -> str:
     text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
     # nothing refers to the numbered parts; markers and clip paths have names of another form
     text = re.sub(r" id=\"[\w.]*[a-zA-Z]_\d+\"", "", text)
-    return re.sub(r"(?<=\d\.\d\d)\d+(?=[ \",)])", "", text)
+    text = re.sub(r"(?<=\d\.\d\d)\d+(?=[ \",)])", "", text)
+    text = re.sub(r" d=\"[^\"]*", lambda found: " d" + re.sub(r" ?([A-Za-z]) ?", r"\1", found[0][2:]), text)
+    # what clips a part is a style as well, and then named once with the rest of it
+    return re.sub(r" clip-path=\"([^\"]*)\" style=\"", r' style="clip-path: \1; ', text)

@@ -146,7 +146,7 @@ def test_svg_is_made_smaller_and_its_texts_stay() -> None:
         b'<text x="5.6789" transform="rotate(-0 5.67 8.9)" style="fill: #222222">0.12345\'s  > 1.98765</text>\n</svg>'
     )
     slim = style.slim(svg).decode()
-    assert '<path id="m37ee_x1f" d="M 1.23 2.5 L 3.99 4" class="s0"/>' in slim
+    assert '<path id="m37ee_x1f" d="M1.23 2.5L3.99 4" class="s0"/>' in slim
     assert '<text x="5.67" class="s0">0.12345\'s  > 1.98765</text>' in slim
     assert ".s0{fill: #222222}" in slim
     assert len(slim) < len(svg)
