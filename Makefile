@@ -5,8 +5,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
-# One chain and three networks: the demo is to be over in minutes.
-DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e cell_s=6
+# One chain, three networks, one transport and one repeat: the demo is to be over in minutes.
+DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e budget=quick -e transports=tcp
 
 # What the shipped reports are made with: no PNG and no tables that say again what the journal says, for size.
 SHIPPED_OPTIONS ?= --format svg --no-runs
