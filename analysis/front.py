@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import argcomplete
 
 from analysis.campaigns import Campaign, find_campaigns, list_campaigns
+from analysis.commands import exit_status
 from analysis.errors import AnalysisError
 from analysis.figures.draw import Painters
 from analysis.journal import read_journals
-from stage_runtime.errors import SplitbedError
 
 if TYPE_CHECKING:
     from analysis.compute import Analysis
@@ -114,12 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     argcomplete.autocomplete(parser, always_complete_options=False)
     options = parser.parse_args(arguments)
-    try:
-        _run(options)
-    except SplitbedError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        return 2
-    return 0
+    return exit_status(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.campaigns import find_campaigns
+from analysis.commands import exit_status
 from analysis.errors import AnalysisError
 from analysis.packing import Pack, plan_pack
-from stage_runtime.errors import SplitbedError
 
 _DESCRIPTION = """\
 Copy what a campaign's figures stand on into a folder that can be published: the journal (compressed),
@@ -52,12 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 with the reason on stderr when the campaign is not packed."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except SplitbedError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        return 2
-    return 0
+    return exit_status(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

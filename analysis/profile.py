@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import argcomplete
 
+from analysis.commands import exit_status
 from analysis.errors import AnalysisError
 from analysis.profiles.find import find_folders, list_folders, read_profiles
-from stage_runtime.errors import SplitbedError
 
 if TYPE_CHECKING:
     from analysis.profiles.costs import ModelCosts
@@ -69,16 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     argcomplete.autocomplete(parser, always_complete_options=False)
     options = parser.parse_args(arguments)
-    try:
-        folders = find_folders(options.folders, options.results)
-        for folder in folders:
-            several = options.out is not None and len(folders) > 1
-            out = options.out / folder.name if several else options.out or folder / "report"
-            _show(folder, out, figures=not options.no_figures)
-    except SplitbedError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        return 2
-    return 0
+    return exit_status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    folders = find_folders(options.folders, options.results)
+    for folder in folders:
+        several = options.out is not None and len(folders) > 1
+        out = options.out / folder.name if several else options.out or folder / "report"
+        _show(folder, out, figures=not options.no_figures)
 
 
 def _show(folder: Path, out: Path, *, figures: bool) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.campaigns import Campaign, find_campaigns
+from analysis.commands import exit_status
 from analysis.errors import AnalysisError
 from analysis.journal import read_journals
-from stage_runtime.errors import SplitbedError
 
 _DESCRIPTION = """\
 Lay the published table and claims beside a campaign: a verdict for every claim (holds, does not hold,
@@ -59,12 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 with one line on stderr when there is nothing to show."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except SplitbedError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        return 2
-    return 0
+    return exit_status(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
