@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from links.conditions import LinkSpec
@@ -9,7 +10,8 @@ from links.orders import Plan
 from links.probe.client import measure_pair
 from links.probe.verdict import Measured, problems
 
-_ATTEMPTS = 3
+# Pauses before a pair is measured again: what disturbs a probe often lasts for seconds.
+_PAUSES_S = (0.2, 1.0, 3.0)
 
 
 def measure(plan: Plan) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def measure(plan: Plan) -> dict[str, Any]:
 def _measure_until_good(
     plan: Plan, peer: str, there: LinkSpec, back: LinkSpec
 ) -> tuple[tuple[Measured, Measured], list[str]]:
-    for attempt in range(_ATTEMPTS):
+    for pause_s in (*_PAUSES_S, None):
         pair = measure_pair(
             source=plan.address,
             target=plan.address_of(peer),
@@ -45,8 +47,9 @@ def _measure_until_good(
         )
         off = [f"{plan.device} → {peer}: {text}" for text in problems(there, back, pair[0])]
         off += [f"{peer} → {plan.device}: {text}" for text in problems(back, there, pair[1])]
-        if not off or attempt == _ATTEMPTS - 1:
+        if not off or pause_s is None:
             return pair, off
+        time.sleep(pause_s)
     raise AssertionError
 
 

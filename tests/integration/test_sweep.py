@@ -48,6 +48,12 @@ def run(bed: VirtualTestbed, results: Path, **options: str) -> subprocess.Comple
     )
 
 
+def swept(bed: VirtualTestbed, results: Path, **options: str) -> None:
+    """Run a sweep that must measure everything; what it printed says why where it did not."""
+    done = run(bed, results, **options)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
 def rows_of(results: Path) -> list[dict[str, Any]]:
     journals = list(results.glob("*/journal.jsonl"))
     assert len(journals) == 1, journals
@@ -77,7 +83,7 @@ def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestb
 
 
 def test_rows_say_what_the_link_did(bed: VirtualTestbed, results: Path) -> None:
-    assert run(bed, results, networks="slow", splits="P3", window="1").returncode == 0
+    swept(bed, results, networks="slow", splits="P3", window="1")
     row = next(row for row in rows_of(results) if row["split"] == "P3")
     assert {(link["source"], link["target"]) for link in row["link"]} == {("one", "two"), ("two", "one")}
     for link in row["link"]:
@@ -115,12 +121,11 @@ def test_three_devices_a_batch_and_both_transports(bed: VirtualTestbed, results:
 
 
 def test_same_command_again_measures_nothing_twice(bed: VirtualTestbed, results: Path) -> None:
-    assert run(bed, results, splits="P3", window="1").returncode == 0
+    swept(bed, results, splits="P3", window="1")
     before = rows_of(results)
-    again = run(bed, results, splits="P3", window="1")
-    assert again.returncode == 0
+    swept(bed, results, splits="P3", window="1")
     assert rows_of(results) == before
-    assert run(bed, results, splits="P3", window="1", repeats="2").returncode == 0
+    swept(bed, results, splits="P3", window="1", repeats="2")
     assert rows_of(results)[: len(before)] == before
     assert len(rows_of(results)) == 2 * len(before)
 
@@ -293,7 +298,7 @@ def test_dry_run_touches_nothing(bed: VirtualTestbed, results: Path) -> None:
 
 
 def test_shards_on_the_device_are_one_copy_of_the_model(bed: VirtualTestbed, results: Path) -> None:
-    assert run(bed, results, splits="P3,P17", window="1").returncode == 0
+    swept(bed, results, splits="P3,P17", window="1")
     blocks = bed.root / "two" / "splitbed" / "shards"
     manifest = next(
         m for path in blocks.glob("*/manifest.json") if (m := json.loads(path.read_text()))["model"] == "mobilenet_v2"
