@@ -11,7 +11,7 @@ from links.probe.client import measure_pair
 from links.probe.verdict import Measured, problems
 
 # Pauses before a pair is measured again: what disturbs a probe often lasts for seconds.
-_PAUSES_S = (0.2, 1.0, 3.0)
+_PAUSES_S = (0.5, 2.0, 5.0)
 
 
 def measure(plan: Plan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.virtual_devices import VirtualTestbed, virtual_testbed
 
 CHAINS = {"near": ["one", "two"], "long": ["one", "two", "three"], "broken": ["one", "absent"]}
 NETWORKS = {
-    "quick": {"rate_mbit": 400, "delay_ms": 0.2},
+    "quick": {"rate_mbit": 200, "delay_ms": 0.2},
     "slow": {"rate_mbit": 50, "delay_ms": 5},
 }
 

@@ -115,7 +115,7 @@ def test_three_devices_a_batch_and_both_transports(bed: VirtualTestbed, results:
         ]  # fmt: skip
         # 64 x 56 x 56 and 256 x 14 x 14 floats of two images, and a frame's header
         assert [hop["bytes"] // 1000 for hop in split["hops"]] == [1605, 401]
-        assert all(hop["transfer_ms"] > hop["bytes"] * 8 / 400e3 for hop in split["hops"]), "it crossed the link"
+        assert all(hop["transfer_ms"] > hop["bytes"] * 8 / 200e3 for hop in split["hops"]), "it crossed the link"
         far = next(row for row in mine if row["split"] == "only:three")
         assert [hop["target"] for hop in far["hops"]] == ["three"]
 
