@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from stage_runtime.errors import SplitbedError
 from stage_runtime.models.names import PAPER
 from sweep.budgets import BUDGET_NAMES
@@ -42,6 +44,9 @@ _CHOICES: Mapping[str, Iterable[str]] = {
 }
 
 
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Options)}
+
+
 def _complete(prefix: str, **_kwargs: object) -> list[str]:
     """Complete option names, and what an option that has few values accepts."""
     name = prefix.partition("=")[0]
@@ -50,10 +55,22 @@ def _complete(prefix: str, **_kwargs: object) -> list[str]:
     return [f"{name}=" for name in (*Options.__struct_fields__, "inventory")]
 
 
+def _default(name: str) -> str:
+    """Say what an option is when it is not given, where it has a value then and its help does not tell it."""
+    value = _DEFAULTS[name]
+    if "default" in OPTION_HELP[name] or value in {msgspec.NODEFAULT, ()}:
+        return ""
+    if isinstance(value, bool):
+        return f" (default: {str(value).lower()})"
+    many = value if isinstance(value, tuple) else (value,)
+    words = ",".join(format(one, "g") if isinstance(one, float) else str(one) for one in many)
+    return f" (default: {words})"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line's parser."""
     width = max(map(len, OPTION_HELP))
-    listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in OPTION_HELP.items())
+    listing = "\n".join(f"  {name:<{width}}  {text}{_default(name)}" for name, text in OPTION_HELP.items())
     inventory = f"{'inventory':<{width}}  inventory file; default: the checkout's"
     epilog = f"options (key=value):\n{listing}\n  {inventory}\n{_EXAMPLES}"
     parser = argparse.ArgumentParser(

@@ -29,8 +29,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the cell unless the sweep is to stop; a cell that fails does not fail the task.
 
-        ``worlds`` is what each stage said of its RPC world: where one is not up, cells over RPC are refused
-        without asking the stage.
+        ``worlds`` is what each stage said of its RPC world: where one is not up, cells whose stages talk over RPC are
+        refused without asking the stage.
         """
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._task.args
@@ -38,7 +38,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         result["cell_id"], result["repeat"] = cell["cell_id"], cell["repeat"]
         if self._task.check_mode or Path(arguments["stop_file"]).exists() or not _alive(int(arguments["driver_pid"])):
             return result | {"skipped": True, "skip_reason": "the sweep stops here"}
-        missing = _missing_world(arguments["worlds"]) if cell["transport"] == "rpc" else None
+        talks = cell["transport"] == "rpc" and len(cell["stages"]) > 1
+        missing = _missing_world(arguments["worlds"]) if talks else None
         if missing is not None:
             return result | {"changed": False, "refused": True, "measurement": missing}
         return result | {"changed": True, "measurement": self._measure(cell, arguments)}

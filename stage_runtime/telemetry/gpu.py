@@ -152,6 +152,6 @@ def _handle(device: str) -> tuple[Any, Any] | None:
         return pynvml, pynvml.nvmlDeviceGetHandleByPciBusId(bus)
     except ImportError:
         return None
-    except pynvml.NVMLError as exc:
-        _log.warning("no GPU figures for %s: NVML says %s", device, exc)
+    except (pynvml.NVMLError, AttributeError) as exc:  # an older torch does not tell the PCI address
+        _log.warning("no GPU figures for %s: %s", device, exc)
         return None

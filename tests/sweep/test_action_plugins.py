@@ -36,6 +36,7 @@ def load(name: str) -> ModuleType:
 CELL = load("splitbed_cell")
 BLOCK = load("splitbed_block")
 CELL_DATA = {"cell_id": "ab", "repeat": 1, "split": "it's P1", "transport": "tcp", "stages": [{"device": "v1"}]}
+OVER_RPC = CELL_DATA | {"transport": "rpc", "stages": [{"device": "v1"}, {"device": "v2"}]}
 UP = '{"world": {"state": "up", "reason": ""}}'
 
 
@@ -147,6 +148,8 @@ def test_without_a_world_cells_over_rpc_are_refused_and_others_run(device: Devic
     device.arguments["worlds"] = {"v1": UP, "v2": said}
     assert device.run()["measurement"] == {"status": "ok"}
     device.arguments["cell"] = CELL_DATA | {"transport": "rpc"}
+    assert device.run()["measurement"] == {"status": "ok"}, "a single stage talks to nobody"
+    device.arguments["cell"] = OVER_RPC
     device.commands.clear()
     result = device.run()
     assert device.commands == []
@@ -160,7 +163,7 @@ def test_without_a_world_cells_over_rpc_are_refused_and_others_run(device: Devic
 def test_cells_over_rpc_run_in_a_world_that_is_up_or_where_none_is_needed(
     device: Device, worlds: dict[str, str]
 ) -> None:
-    device.arguments |= {"cell": CELL_DATA | {"transport": "rpc"}, "worlds": worlds}
+    device.arguments |= {"cell": OVER_RPC, "worlds": worlds}
     result = device.run()
     assert result["measurement"] == {"status": "ok"}
     assert "refused" not in result

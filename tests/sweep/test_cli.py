@@ -116,6 +116,7 @@ def test_help_teaches_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert text in shown
     assert "exit status" in shown
     assert "python -m sweep run model=" in shown
+    assert "measured batches per run (default: 16)" in " ".join(shown.split())
 
 
 def test_tab_completes_options_and_models() -> None:
