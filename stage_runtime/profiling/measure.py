@@ -21,7 +21,6 @@ from stage_runtime.stage.plan import read_manifest
 from stage_runtime.stage.stability import disturbances
 from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.stage.workplace import Workplace
-from stage_runtime.telemetry.limits import read_limits
 from stage_runtime.telemetry.recorder import Recorder
 from stage_runtime.wire.frames import TensorHeader
 
@@ -54,7 +53,7 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
         times = time_passes(steps, images, request, clock=passes.clock_for(device), recorder=recorder, check=check)
     finally:
         recorder.stop()
-    disturbed = disturbances(workplace.device, workplace.threads, recorder.figures())
+    disturbed = disturbances(workplace.device, workplace.threads, workplace.quota, recorder.figures())
     peaks = []
     for size in request.batches:
         check()
@@ -68,7 +67,7 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
         engine="eager",
         accelerator=workplace.accelerator,
         threads=workplace.threads,
-        processors=read_limits().processors,
+        processors=workplace.quota,
         available_memory_bytes=available,
         torch=str(torch.__version__),
         runtime=__version__,

@@ -26,7 +26,8 @@ def build_workplace(
     Raises SplitbedError when the accelerator asked for is not there.
     """
     accelerator = choose_accelerator(config.accelerator)
-    threads = config.threads or threads_allowed(read_limits())
+    limits = read_limits()
+    threads = config.threads or threads_allowed(limits)
     shards_dir = Path(config.shards_dir)
 
     def pick(name: TransportName) -> Transport:
@@ -40,6 +41,7 @@ def build_workplace(
         device=config.device,
         accelerator=accelerator,
         threads=threads,
+        quota=limits.processors,
         oversubscribed=config.oversubscribed,
         shards_dir=shards_dir,
         inputs_dir=Path(config.inputs_dir),

@@ -32,7 +32,8 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
     hops = tuple(_hop(cell, figures, number, line, skip) for number, line in enumerate(lines))
     stages = tuple(_stage(cell, number, report, skip) for number, report in enumerate(figures.stages))
     sharing = [stage.device for stage, report in zip(stages, figures.stages, strict=True) if report.cores_shared]
-    stability = judge(responses[skip:], cell.window, stages, sharing)
+    quotas = [report.quota for report in figures.stages]
+    stability = judge(responses[skip:], cell.window, stages, quotas, sharing)
     uncertainty = sum(hop.offset_uncertainty_ms for hop in hops)
     latency = statistics.median(latencies)
     return Measurement(

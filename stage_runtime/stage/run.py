@@ -172,6 +172,7 @@ class Run(RunState):
             instants=self.pipeline.timeline.instants(),
             telemetry=self.pipeline.telemetry.figures(),
             cores_shared=self._workplace.oversubscribed,
+            quota=self._workplace.quota,
         )
 
     def clean_up(self) -> None:

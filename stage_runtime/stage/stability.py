@@ -42,15 +42,25 @@ class Stability(NamedTuple):
 
 
 def judge(
-    responses: Sequence[float], window: int, stages: Sequence[StageFigures], sharing: Sequence[str] = ()
+    responses: Sequence[float],
+    window: int,
+    stages: Sequence[StageFigures],
+    quotas: Sequence[float | None],
+    sharing: Sequence[str] = (),
 ) -> Stability:
     """Judge a run by its measured responses and its stages; ``sharing`` are devices that share their cores.
+
+    ``quotas`` are each stage's processor quota (1.0 is one core, None is no quota).
 
     A disturbance that slows a device down counts by itself.  Spread and autocorrelation count with one
     batch in flight alone: in a window, responses share their queue and a link's bursts by construction.
     """
     spread, autocorrelation = _spread_percent(responses), _autocorrelation(responses)
-    reasons = [text for stage in stages for text in disturbances(stage.device, stage.threads, stage)]
+    reasons = [
+        text
+        for stage, quota in zip(stages, quotas, strict=True)
+        for text in disturbances(stage.device, stage.threads, quota, stage)
+    ]
     if window == 1 and spread is not None:
         drifts = autocorrelation is not None and autocorrelation > _MOST_ERRORS / math.sqrt(len(responses))
         if drifts and spread > _LEAST_DRIFT_PERCENT:
@@ -80,7 +90,7 @@ def _autocorrelation(responses: Sequence[float]) -> float | None:
     return sum(one * following for one, following in itertools.pairwise(away)) / whole
 
 
-def disturbances(device: str, threads: int, found: StageFigures | TelemetryFigures) -> list[str]:
+def disturbances(device: str, threads: int, quota: float | None, found: StageFigures | TelemetryFigures) -> list[str]:
     """Name what slowed a device down, steadily or not, by what was found there while its `threads` computed."""
     named = []
     slowed = [what for what in found.throttled if not what.endswith(BEFORE)]
@@ -90,15 +100,20 @@ def disturbances(device: str, threads: int, found: StageFigures | TelemetryFigur
         named.append(f"{device}: its hypervisor withheld {found.stolen_percent:.0f} % of the processor time")
     if (found.swapped_mb or 0.0) > _MOST_SWAPPED_MB:
         named.append(f"{device} swapped {found.swapped_mb:.0f} MiB")
-    if _is_oversubscribed(threads, found):
+    if _is_oversubscribed(threads, quota, found):
         named.append(f"{device} is oversubscribed: other processes kept its stage from the processor")
     return named
 
 
-def _is_oversubscribed(threads: int, found: StageFigures | TelemetryFigures) -> bool:
-    """Say whether the stage waited for a core, or others took the rest of a device that has no more."""
+def _is_oversubscribed(threads: int, quota: float | None, found: StageFigures | TelemetryFigures) -> bool:
+    """Say whether the stage waited for a core, or others took the rest of a device that has no more.
+
+    Waiting counts as far as it kept a thread from what the quota grants it: one of half a core, which wants
+    more, rests half of the time, be it throttled or while the other half of its core belongs to another device.
+    """
     waited, used = found.waited_percent or 0.0, found.cpu_percent / threads
-    if waited > _LEAST_WAITED_PERCENT and waited > _MOST_WAITED_SHARE * (waited + used):
+    granted = min(1.0, (quota or threads) / threads)
+    if waited > _LEAST_WAITED_PERCENT and used < (1 - _MOST_WAITED_SHARE) * granted * (waited + used):
         return True
     device, limit = found.device_cpu_percent or 0.0, 100.0 * threads
     return device > _NEAR_THE_LIMIT * limit and device - found.cpu_percent > _MOST_BY_OTHERS * limit

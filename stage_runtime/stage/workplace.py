@@ -16,6 +16,7 @@ class Workplace:
     device: str
     accelerator: str
     threads: int
+    quota: float | None
     oversubscribed: bool
     shards_dir: Path
     inputs_dir: Path

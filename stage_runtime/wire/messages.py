@@ -64,7 +64,8 @@ class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one stage noted; the first stage makes figures of it.
 
-    ``cores_shared`` says that other virtual devices run on its cores.
+    ``cores_shared`` says that other virtual devices run on its cores; ``quota`` is how many cores' time the
+    device may use (None: any).
     """
 
     accelerator: str
@@ -73,6 +74,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     instants: Instants
     telemetry: TelemetryFigures
     cores_shared: bool = False
+    quota: float | None = None
 
 
 class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

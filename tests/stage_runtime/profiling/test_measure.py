@@ -26,6 +26,7 @@ def workplace(cache: Cache) -> Workplace:
         device="pi9",
         accelerator="cpu",
         threads=1,
+        quota=None,
         oversubscribed=False,
         shards_dir=cache.folder / "shards",
         inputs_dir=cache.folder / "inputs",
