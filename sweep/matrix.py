@@ -12,14 +12,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from stage_runtime.formats.cell import Cell, CellStage, TransportName, cell_id
+from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
 from sweep.options import Options
 from sweep.splits import choose_cuts, refuse_useless_splits, split_label
 from sweep.testbed import Testbed
-
-ENGINE = "eager"
-CODEC = "none"
 
 
 class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +36,8 @@ class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...]
     network: str
     transport: TransportName
+    engine: EngineName
+    codec: CodecName
     batch: int
     batches: int
     warmup: int
@@ -96,8 +95,8 @@ def _cells(
     devices = testbed.chains[chain]
     cuts = choose_cuts(options.splits, model, points, len(devices))
     splits = [(cut, split_label(cut)) for cut in cuts] + [((), label) for label in _references(devices)]
-    axes = itertools.product(splits, options.transports, options.batch, options.window)
-    for (cut, split), transport, batch, window in axes:
+    axes = itertools.product(splits, options.transports, options.engine, options.codec, options.batch, options.window)
+    for (cut, split), transport, engine, codec, batch, window in axes:
         fields: dict[str, object] = {
             "model": model,
             "granularity": options.granularity,
@@ -108,6 +107,8 @@ def _cells(
             "devices": devices,
             "network": network,
             "transport": transport,
+            "engine": engine,
+            "codec": codec,
             "batch": batch,
             "batches": options.batches,
             "warmup": options.warmup,
@@ -117,8 +118,6 @@ def _cells(
         definition = fields | {
             "network_definition": testbed.networks[network],
             "device_definitions": [testbed.devices[device].definition for device in devices],
-            "engine": ENGINE,
-            "codec": CODEC,
             "num_classes": options.num_classes,
             **sources,
         }
@@ -191,8 +190,8 @@ def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, ba
         devices=planned.devices,
         network=planned.network,
         transport=planned.transport,
-        engine=ENGINE,
-        codec=CODEC,
+        engine=planned.engine,
+        codec=planned.codec,
         batch=planned.batch,
         batches=batches,
         warmup=planned.warmup,

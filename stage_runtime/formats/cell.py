@@ -12,6 +12,10 @@ from stage_runtime.formats.manifest import Granularity
 CELL_SCHEMA = 1
 
 TransportName = Literal["tcp", "rpc"]
+EngineName = Literal["eager", "channels_last", "onnxruntime", "best"]
+"""What computes a stage; ``best`` is whichever of the others a short trial on the device finds fastest."""
+CodecName = Literal["none", "fp16", "int8", "lossless", "auto"]
+"""What an activation is written as between stages; ``auto`` is whichever of the others takes least time."""
 
 
 class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,8 +53,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     devices: tuple[str, ...]
     network: str
     transport: TransportName
-    engine: str
-    codec: str
+    engine: EngineName
+    codec: CodecName
     batch: int
     batches: int
     warmup: int

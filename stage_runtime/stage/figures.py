@@ -102,6 +102,7 @@ def _stage(cell: Cell, number: int, report: StageReport, skip: int) -> StageFigu
         accelerator=report.accelerator,
         threads=report.threads,
         load_ms=report.load_ms,
+        engine=report.engine,
         compute_ms=median_ms(times.started, times.computed),
         queue_ms=median_ms(times.received, times.started),
         receive_ms=median_ms(times.first_byte, times.received),

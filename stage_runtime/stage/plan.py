@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
 from stage_runtime.errors import CellError, FormatError, ShardError
-from stage_runtime.formats.cell import Cell, CellStage
+from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName
 from stage_runtime.formats.manifest import Manifest, TensorSpec
 from stage_runtime.wire.frames import TensorHeader
 
-ENGINES = ("eager",)
-CODECS = ("none",)
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+CODECS: tuple[CodecName, ...] = get_args(CodecName)
 # Enough to receive one batch and to compute another while a third waits between the two.
 _MOST_SLOTS = 3
 

@@ -72,7 +72,8 @@ class Run(RunState):
         mine = self.plan.mine
         try:
             # also without blocks of its own: loading none lets go of those of the last cell
-            blocks = self._workplace.loader.load(self.cell.manifest_id, mine.first, mine.last)
+            cell = self.cell
+            blocks = self._workplace.engines.load(cell.engine, cell.manifest_id, mine.first, mine.last, cell.batch)
             computation = Computation(blocks, self._workplace.accelerator, self.plan)
         except Exception as exc:  # noqa: BLE001  (whatever it is, the first device must hear of it)
             what = str(exc) if isinstance(exc, SplitbedError) else f"{type(exc).__name__}: {exc}"
@@ -168,6 +169,7 @@ class Run(RunState):
         return StageReport(
             accelerator=self._workplace.accelerator,
             threads=self._workplace.threads,
+            engine=self._loaded().engine,
             load_ms=self._loaded().load_ms,
             instants=self.pipeline.timeline.instants(),
             telemetry=self.pipeline.telemetry.figures(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage_runtime.stage.computing import ComputeThread, Loader
+from stage_runtime.engines.choice import Engines
+from stage_runtime.stage.computing import ComputeThread
 from stage_runtime.stage.neighbours import Neighbours
 
 
@@ -19,6 +20,6 @@ class Workplace:
     oversubscribed: bool
     shards_dir: Path
     inputs_dir: Path
-    loader: Loader
+    engines: Engines
     compute: ComputeThread
     neighbours: Neighbours

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from stage_runtime.errors import FormatError
-from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.cell import Cell, EngineName
 from stage_runtime.telemetry.figures import TelemetryFigures
 
 Phase = Literal["loading", "waiting", "running", "finishing"]
@@ -64,7 +64,8 @@ class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one stage noted; the first stage makes figures of it.
 
-    ``cores_shared`` says that other virtual devices run on its cores.
+    ``cores_shared`` says that other virtual devices run on its ``cores`` (processor numbers).  ``engine`` is what
+    computed; ``alone_ms`` are the times of its blocks while no other stage worked, ``alone_cpu_ms`` the processor time.
     """
 
     accelerator: str
@@ -72,7 +73,11 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     load_ms: float
     instants: Instants
     telemetry: TelemetryFigures
+    engine: EngineName
+    alone_ms: tuple[float, ...] = ()
+    alone_cpu_ms: tuple[float, ...] = ()
     cores_shared: bool = False
+    cores: tuple[int, ...] = ()
 
 
 class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

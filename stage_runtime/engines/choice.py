@@ -1,0 +1,55 @@
+"""The engines of one stage process, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stage_runtime.engines.base import Blocks, Engine
+from stage_runtime.engines.eager import TorchEngine
+from stage_runtime.errors import EngineError
+from stage_runtime.formats.cell import EngineName
+from stage_runtime.models.loading import StageLoader
+
+
+def local_engines(shards_dir: Path, device: str, threads: int) -> Engines:
+    """Give the engines of this machine for a torch device (``cpu``, ``cuda:0``) and so many computing threads."""
+    del threads
+    return Engines(
+        {
+            "eager": TorchEngine("eager", shards_dir, device),
+            "channels_last": TorchEngine("channels_last", shards_dir, device),
+        }
+    )
+
+
+class Engines:
+    """Loads blocks with the engine that a cell names; only one engine holds blocks at a time."""
+
+    def __init__(self, engines: Mapping[EngineName, Engine]) -> None:
+        self._engines = engines
+
+    @property
+    def loader(self) -> StageLoader:
+        """The eager engine's blocks, for whoever wants to see single blocks; lets go of all others'."""
+        eager = self._engines["eager"]
+        if not isinstance(eager, TorchEngine):
+            raise EngineError("engine eager is not torch's here")
+        self._release_all_but("eager")
+        return eager.loader
+
+    def load(self, name: EngineName, manifest_id: str, first: int, last: int, batch: int) -> Blocks:
+        """Load blocks ``[first, last)`` with an engine, and let go of all other blocks.
+
+        Raises what :meth:`stage_runtime.engines.base.Engine.load` raises.
+        """
+        engine = self._engines.get(name)
+        if engine is None:
+            raise EngineError(f"engine {name} is not there; known: {', '.join(sorted(self._engines))}")
+        self._release_all_but(name)
+        return engine.load(manifest_id, first, last, batch)
+
+    def _release_all_but(self, name: EngineName) -> None:
+        for other, engine in self._engines.items():
+            if other != name:
+                engine.release()
