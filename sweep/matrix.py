@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -124,11 +124,21 @@ def _cells(
         yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
 
 
+Keep = Callable[[PlannedCell], bool]
+"""Which cells of the matrix are wanted."""
+
+
+def keep_every(_cell: PlannedCell) -> bool:
+    """Want every cell."""
+    return True
+
+
 def plan_matrix(
     options: Options,
     testbed: Testbed,
     points: Mapping[str, tuple[int, ...]],
     sources: Mapping[str, str],
+    keep: Keep = keep_every,
 ) -> tuple[ConditionPlan, ...]:
     """Plan every run, grouped so that a network condition is set once per chain.
 
@@ -136,6 +146,7 @@ def plan_matrix(
     from (they define a cell as well).  Within a condition each repeat is a block that holds every cell once:
     model by model, since changing models takes loading, and a model's cells (splits, transports, batch sizes and
     windows alike) shuffled by the seed, anew in each block, so that drift does not fall on one of them.
+    Only cells that `keep` wants are planned, and no condition of which it wants none.
     All ``most_repeats`` blocks are planned; :class:`sweep.settling.Settling` says what of them is wanted.
 
     Raises OptionError where a word of ``splits`` fits none of the chains.
@@ -149,21 +160,20 @@ def plan_matrix(
         runs: list[Run] = []
         for repeat in range(options.most_repeats):
             for model in options.model:
-                cells = list(
-                    _cells(
-                        options,
-                        testbed,
-                        chain=chain,
-                        network=network,
-                        model=model,
-                        points=points[model],
-                        sources=sources,
-                    )
+                planned = _cells(
+                    options,
+                    testbed,
+                    chain=chain,
+                    network=network,
+                    model=model,
+                    points=points[model],
+                    sources=sources,
                 )
+                cells = [cell for cell in planned if keep(cell)]
                 order.shuffle(cells)
                 runs.extend(Run(cell=cell, repeat=repeat) for cell in cells)
         plans.append(ConditionPlan(chain=chain, devices=testbed.chains[chain], network=network, runs=tuple(runs)))
-    return tuple(plans)
+    return tuple(plan for plan in plans if plan.runs)
 
 
 def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, batches: int, timeout_s: float) -> Cell:

@@ -14,7 +14,7 @@ from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.journal import read_rows
 from sweep.making import make_inputs, make_shards
-from sweep.matrix import ConditionPlan, PlannedCell, plan_matrix
+from sweep.matrix import ConditionPlan, Keep, PlannedCell, keep_every, plan_matrix
 from sweep.options import Options
 from sweep.progress import Screen, clock_span, count_span
 from sweep.provenance import file_digest
@@ -64,8 +64,8 @@ def check_first(options: Options, testbed: Testbed) -> None:
         plan_matrix(options, testbed, points, {})
 
 
-def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen) -> Prepared:
-    """Make shards and inputs on the control node, plan the matrix, and leave out what is done."""
+def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen, keep: Keep = keep_every) -> Prepared:
+    """Make shards and inputs on the control node, plan what of the matrix `keep` wants, and leave out what is done."""
     check_first(options, testbed)
     manifests: dict[str, Manifest] = {}
     for model in options.model:
@@ -73,7 +73,7 @@ def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen) -> P
         manifests[model] = make_shards(options, model)
     inputs = {model: make_inputs(options, manifest) for model, manifest in manifests.items()}
     points = {model: manifest.split_points for model, manifest in manifests.items()}
-    plans = plan_matrix(options, testbed, points, _sources(options))
+    plans = plan_matrix(options, testbed, points, _sources(options), keep)
     settling = Settling(options, read_rows(journal))
     left = tuple(
         ConditionPlan(chain=p.chain, devices=p.devices, network=p.network, runs=runs)
@@ -92,10 +92,10 @@ def resume_line(prepared: Prepared, folder: Path) -> str:
     return f"campaign {folder}: {len(cells)} cells{resumed}, {count_span(left)} runs to do"
 
 
-def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) -> None:
+def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen, keep: Keep = keep_every) -> None:
     """Show the matrix and how long it would take; touch no device."""
     journal = folder / "journal.jsonl"
-    prepared = plan(options, testbed, journal, screen)
+    prepared = plan(options, testbed, journal, screen, keep)
     estimator = Estimator(testbed, prepared.manifests, read_rows(journal))
     times = []
     for condition in prepared.left:
