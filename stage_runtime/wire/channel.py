@@ -51,11 +51,13 @@ class Channel:
         index: int,
         tensors: Sequence[tuple[TensorHeader, memoryview]],
         timeout_s: float,
+        *,
+        codec: int = 0,
     ) -> int:
-        """Send tensors straight from their memory; return the bytes of the whole frame."""
+        """Send tensors straight from their memory, written by a codec; return the bytes of the whole frame."""
         body = pack_descriptors(tuple(header for header, _ in tensors))
         payload = sum(data.nbytes for _, data in tensors)
-        header = pack_header(Header(kind, len(tensors), run, index, len(body), payload))
+        header = pack_header(Header(kind, len(tensors), run, index, len(body), payload, codec))
         self._send([memoryview(header), memoryview(body), *(data for _, data in tensors)], timeout_s)
         return len(header) + len(body) + payload
 
