@@ -102,10 +102,12 @@ class VirtualTestbed:
             return finish(process, f"{name}: `{shlex.join(words)}`", timeout_s)
 
     @contextmanager
-    def start(self, name: str, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    def start(
+        self, name: str, words: Sequence[str], *, stdin: int = subprocess.DEVNULL
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start a command in the checkout on a device, over SSH alone: Ansible polls while it waits.
 
-        Leaving the block lets go of it; what does not end by itself then ends with the device.
+        ``stdin`` PIPE lets the caller speak to it.  Leaving the block lets go of it; what does not end by itself then ends with the device.
         """
         keys = self.folder / ".splitbed" / "ssh"
         options = {
@@ -121,7 +123,7 @@ class VirtualTestbed:
         command = f"cd {shlex.quote(str(PROJECT))} && exec {shlex.join(words)}"
         process = subprocess.Popen(
             ["ssh", *given, f"root@{self._address('0', name)}", command],  # noqa: S607 - the user's own ssh
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
