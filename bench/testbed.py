@@ -107,7 +107,8 @@ class VirtualTestbed:
     ) -> Iterator[subprocess.Popen[str]]:
         """Start a command in the checkout on a device, over SSH alone: Ansible polls while it waits.
 
-        ``stdin`` PIPE lets the caller speak to it.  Leaving the block lets go of it; what does not end by itself then ends with the device.
+        ``stdin`` PIPE lets the caller speak to it.  Leaving the block lets go of it; what does not end by itself
+        then ends with the device.
         """
         keys = self.folder / ".splitbed" / "ssh"
         options = {
