@@ -15,12 +15,12 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from stage_runtime.errors import ModelError, ShardError
+from stage_runtime.errors import ModelError
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec
 from stage_runtime.models import zoo
 from stage_runtime.models.block_tensors import assign_tensors, release_tensors
 from stage_runtime.models.skeleton import Skeleton
-from stage_runtime.shards.store import ShardStore
+from stage_runtime.shards.store import ShardStore, require_blocks
 
 _SKELETONS_KEPT = 2
 # channels-last order is one of four dimensions
@@ -109,7 +109,7 @@ class StageLoader:
         for known in self._skeletons.values():
             _release_outside(known, range(first, last) if known is skeleton else range(0))
         entries = [entry for entry in manifest.blocks[first:last] if entry.index not in skeleton.loaded]
-        self._verify(manifest, entries)
+        require_blocks(self._store, manifest, tuple(entries))
         for entry in entries:
             self._load_block(skeleton, entry)
         module = skeleton.chain(first, last)
@@ -141,13 +141,6 @@ class StageLoader:
                 self._skeletons.popitem(last=False)
         self._skeletons.move_to_end(manifest_id)
         return skeleton
-
-    def _verify(self, manifest: Manifest, entries: list[BlockEntry]) -> None:
-        for fault in self._store.faults(tuple(entries)):
-            raise ShardError(
-                f"{manifest.model}: block file {self._store.block_path(fault.sha256)} is not usable "
-                f"({fault.reason}); copy the model's shards to this machine again"
-            )
 
     def _load_block(self, skeleton: Skeleton, entry: BlockEntry) -> None:
         path = self._store.block_path(entry.sha256)
