@@ -28,7 +28,7 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``engine`` is what computed (never ``best``).  ``alone_ms`` is the median time of the same blocks while
     nothing else in the chain works, measured within the same run, and ``alone_cpu_ms`` the processor time that took
     (None where nothing was measured: a stage without blocks, and rows from before these columns); ``cores`` are the
-    processor cores it may use, where virtual devices share theirs, else none.
+    processor cores it may use, where other stages may use them too, else none.  ``processors`` is its CPU quota.
     """
 
     stage: int
@@ -63,6 +63,7 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     alone_ms: float | None = None
     alone_cpu_ms: float | None = None
     cores: tuple[int, ...] = ()
+    processors: float | None = None
 
 
 class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,7 +97,8 @@ class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Nanoseconds of the stage's own ``perf_counter_ns``; ``offset_ns`` is how far that clock is ahead of the
     first stage's at each batch's ``computed_ns``.  ``back_ns``, when the result was back, is the first
-    stage's alone; ``discarded`` is the measurement's.
+    stage's alone; ``decoded_ns`` and ``encode_started_ns`` are empty without a codec; ``discarded`` is the
+    measurement's.
     """
 
     stage: int
@@ -110,6 +112,8 @@ class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sent_ns: tuple[int, ...]
     offset_ns: tuple[int, ...]
     back_ns: tuple[int, ...] = ()
+    decoded_ns: tuple[int, ...] = ()
+    encode_started_ns: tuple[int, ...] = ()
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

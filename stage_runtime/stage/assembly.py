@@ -26,7 +26,8 @@ def build_workplace(
     Raises SplitbedError when the accelerator asked for is not there.
     """
     accelerator = choose_accelerator(config.accelerator)
-    threads = config.threads or threads_allowed(read_limits())
+    limits = read_limits()
+    threads = config.threads or threads_allowed(limits)
     shards_dir = Path(config.shards_dir)
 
     def pick(name: TransportName) -> Transport:
@@ -46,4 +47,6 @@ def build_workplace(
         engines=engines or local_engines(shards_dir, accelerator, threads),
         compute=ComputeThread(threads),
         neighbours=Neighbours(pick, secret),
+        processors=limits.processors,
+        quota_period_s=limits.period_s,
     )

@@ -32,8 +32,8 @@ _FAREWELL_S = 10.0
 class FollowerRun(Run):
     """A run as a later stage sees it.
 
-    ``work`` is the run's own thread; ``take_batch`` and ``finish`` are called by the thread that reads the
-    connection to the stage above.
+    ``work`` is the run's own thread; ``take_batch``, ``begin_round`` and ``finish`` are called by the thread that
+    reads the connection to the stage above.
     """
 
     def __init__(self, workplace: Workplace, channel: Channel, number: int, told: Configure) -> None:
@@ -45,6 +45,7 @@ class FollowerRun(Run):
         self._ready = threading.Event()
         self._next_batch = 0
         self._finish_asked = False
+        self._rounds_asked = 0
 
     def work(self) -> None:
         """Do this stage's part; never raises for anything that goes wrong on the way."""
@@ -77,13 +78,22 @@ class FollowerRun(Run):
         self._ready.set()
         try:
             self._send(Kind.READY, 0, b"")
-            self.wait_until(lambda: self._finish_asked)
+            self._take_part()
             figures = self.collect()
             self._send(Kind.FIGURES, 0, encode(figures))
         except TransportError as exc:
             raise RunFailed(self.fail(self._lost_above(exc))) from exc
         with self.changed:
             self.went_well = self.failure is None
+
+    def _take_part(self) -> None:
+        """Compute alone whenever it is this stage's turn, until all results have reached the first stage."""
+        while True:
+            self.wait_until(lambda: self._finish_asked or self._rounds_asked > self._rounds)
+            if self._rounds_asked == self._rounds:
+                return
+            self.round_alone()
+            self._send(Kind.ALONE_DONE, 0, b"")
 
     def take_batch(self, header: Header) -> None:
         """Receive an activation whose header has come; raises Stopped when the run has failed."""
@@ -100,6 +110,12 @@ class FollowerRun(Run):
         self._channel.receive_payload(slot.memory, self._deadline.left_s(SLACK_S))
         self._next_batch += 1
         self.pipeline.submit(header.number, slot, first_byte_ns, time.perf_counter_ns())
+
+    def begin_round(self) -> None:
+        """Note that the stages above have computed alone."""
+        with self.changed:
+            self._rounds_asked += 1
+            self.changed.notify_all()
 
     def finish(self) -> None:
         """Note that all results have reached the first stage."""

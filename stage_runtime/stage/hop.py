@@ -29,6 +29,9 @@ class Above(Protocol):
     def hop_answered(self) -> None:
         """Note that all pings sent so far were answered."""
 
+    def hop_alone_done(self) -> None:
+        """Note that all stages below have computed alone."""
+
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
         """Take a result; ``output`` is overwritten by the next one."""
 
@@ -81,6 +84,10 @@ class Hop:
             Kind.BATCH, self._run, index, [(self._plan.gives, memory_of(tensor))], self._deadline.left_s(SLACK_S)
         )
 
+    def send_alone(self) -> None:
+        """Have the stages below compute alone, one after the other."""
+        self._send(Kind.ALONE, 0, b"")
+
     def send_finish(self) -> None:
         """Say that all results are back."""
         self._send(Kind.FINISH, 0, b"")
@@ -110,6 +117,7 @@ class Hop:
             Kind.PONG: self._on_pong,
             Kind.RESULT: self._on_result,
             Kind.PROGRESS: self._on_progress,
+            Kind.ALONE_DONE: self._on_alone_done,
             Kind.FIGURES: self._on_figures,
         }
         try:
@@ -163,6 +171,10 @@ class Hop:
         self.channel.receive_payload(self._result_memory, self._deadline.left_s(SLACK_S))
         self._next_result += 1
         self._above.hop_result(header.number, self._result, time.perf_counter_ns())
+
+    def _on_alone_done(self, header: Header) -> None:
+        self.channel.receive_body(header)
+        self._above.hop_alone_done()
 
     def _on_progress(self, header: Header) -> None:
         self._above.hop_progress(decode(self.channel.receive_body(header), Progress))

@@ -32,6 +32,7 @@ class LeaderRun(Run):
         super().__init__(workplace, cell, 0, secrets.randbits(63), Deadline(cell.timeout_s))
         self._inputs: Inputs | None = None
         self._fed = 0
+        self._measured_until = 0
         self._back: list[int] = []
         self._outputs: list[torch.Tensor] = []
         self._save_output = save_output
@@ -57,7 +58,7 @@ class LeaderRun(Run):
             figures = self.collect()
             if self._save_output is not None:
                 save_file({"output": torch.cat(self._outputs)}, self._save_output)
-            return measurement(self.cell, figures, self._back)
+            return measurement(self.cell, figures, self._back, self._measured_until)
         except RunFailed:
             raise
         except Stopped as exc:
@@ -73,17 +74,25 @@ class LeaderRun(Run):
         self._inputs = read_inputs(self._workplace.inputs_dir, self.cell.inputs_id, self.plan.takes)
 
     def _feed(self) -> None:
-        """Keep ``window`` batches in flight until all results are back."""
+        """Keep ``window`` batches in flight until all results are back; between and after, have the stages alone."""
         if self._inputs is None:
             raise RuntimeError("the inputs were not read")
         for index in range(self.plan.total):
+            if 0 < index == self.plan.round_after:
+                self._await_results(index)
+                self.round_alone()
             self.wait_until(self._window_open)
             slot = self.pipeline.take_slot(self._deadline.left_s())
             self._inputs.fill(slot.memory, self.cell.batch, index)
             taken = time.perf_counter_ns()
             self._fed += 1
             self.pipeline.submit(index, slot, taken, taken)
-        self.wait_until(lambda: len(self._back) == self.plan.total)
+        self._await_results(self.plan.total)
+        self.round_alone()
+        self._measured_until = time.perf_counter_ns()
+
+    def _await_results(self, count: int) -> None:
+        self.wait_until(lambda: len(self._back) == count)
 
     def _window_open(self) -> bool:
         return self._fed - len(self._back) < self.cell.window
@@ -112,4 +121,6 @@ class LeaderRun(Run):
             return blame.blame_figures(self.cell, seen)
         if self.phase == "running":
             return blame.blame_batch(self.cell, seen, len(self._back))
+        if self._pipeline is not None:
+            return blame.blame_alone(self.cell, seen)
         return blame.blame_setup(self.cell, seen)

@@ -47,6 +47,14 @@ class StagePlan:
         return self.cell.warmup + self.cell.batches
 
     @property
+    def round_after(self) -> int:
+        """After how many batches the stages compute alone for the first time; 0 where they do so at the end only.
+
+        That empties the chain.  Where it is to be full, some of the warm-up follows to fill it again.
+        """
+        return min(self.cell.warmup, 1) if self.cell.window > 1 else self.cell.warmup
+
+    @property
     def slots(self) -> int:
         """How many inputs this stage holds at once."""
         return min(self.cell.window, _MOST_SLOTS, self.total)

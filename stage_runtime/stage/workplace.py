@@ -12,7 +12,7 @@ from stage_runtime.stage.neighbours import Neighbours
 
 @dataclass(frozen=True, kw_only=True)
 class Workplace:
-    """What the runs of one process share."""
+    """What the runs of one process share; ``processors`` is its quota, None where there is none."""
 
     device: str
     accelerator: str
@@ -23,3 +23,5 @@ class Workplace:
     engines: Engines
     compute: ComputeThread
     neighbours: Neighbours
+    processors: float | None = None
+    quota_period_s: float | None = None

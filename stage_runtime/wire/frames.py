@@ -66,6 +66,8 @@ class Kind(enum.IntEnum):
     PING = 8  # down
     PONG = 9  # up
     PROGRESS = 10  # up: a sign of life, and how far a stage has come
+    ALONE = 11  # down: the stages above have computed alone, now it is yours and those below
+    ALONE_DONE = 12  # up: this stage and all below have
 
 
 class Header(NamedTuple):

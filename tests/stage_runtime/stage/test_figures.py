@@ -41,7 +41,7 @@ def a_cell(stages: int, batches: int, warmup: int) -> Cell:
     return make_cell(configs, made_up_manifest((1,)), range(1, stages), batches=batches, warmup=warmup, batch=4)
 
 
-def report(begins: list[int], ahead: int, compute: list[int]) -> StageReport:
+def report(begins: list[int], ahead: int, compute: list[int], machine: str = "") -> StageReport:
     """Make a stage that has each batch at ``begins`` of the true time and computes 1 ms later; ns."""
     instants = {
         "first_byte": begins,
@@ -52,7 +52,18 @@ def report(begins: list[int], ahead: int, compute: list[int]) -> StageReport:
         "sent": [begin + 4 * MS + each for begin, each in zip(begins, compute, strict=True)],
     }
     shifted = {name: tuple(instant + ahead for instant in each) for name, each in instants.items()}
-    return StageReport(accelerator="cpu", threads=1, load_ms=3.0, instants=Instants(**shifted), telemetry=TELEMETRY)
+    return StageReport(
+        accelerator="cpu",
+        threads=1,
+        load_ms=3.0,
+        engine="eager",
+        instants=Instants(**shifted),
+        telemetry=TELEMETRY,
+        alone_ms=(1.0, 9.0, 2.0),
+        alone_cpu_ms=(0.5, 0.25, 0.25),
+        machine=machine,
+        cores=(0, 1),
+    )
 
 
 def hop(ahead: int, uncertainty: int = 0, drift: float = 0.0, begin: int = 0) -> HopReport:
