@@ -22,7 +22,8 @@ class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One stage of a cell: the device, where it listens, and its blocks ``[first, last)``.
 
     ``first == last`` is a stage without blocks: it passes its input on.  The first stage
-    feeds the inputs; an empty first stage is how the input is sent to another device.
+    feeds the inputs; an empty first stage is how the input is sent to another device.  ``link_mbit`` is the measured
+    rate of the link to the next stage, by which codec ``auto`` chooses; None where there is none or it is not known.
     """
 
     device: str
@@ -30,6 +31,7 @@ class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     port: int
     first: int
     last: int
+    link_mbit: float | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
