@@ -23,7 +23,8 @@ class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``first == last`` is a stage without blocks: it passes its input on.  The first stage
     feeds the inputs; an empty first stage is how the input is sent to another device.  ``link_mbit`` is the measured
-    rate of the link to the next stage, by which codec ``auto`` chooses; None where there is none or it is not known.
+    rate of the link to the next stage, by which codec ``auto`` chooses, and ``link_rtt_ms`` its measured round trip,
+    which with the rate says how much is let be on its way; None where there is no link or it is not known.
     """
 
     device: str
@@ -32,6 +33,7 @@ class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     first: int
     last: int
     link_mbit: float | None = None
+    link_rtt_ms: float | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
