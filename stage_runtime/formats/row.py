@@ -72,7 +72,8 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``transfer_ms`` runs from the sender's first send call to the receiver's last byte, on the
     sender's clock (the offset of the hop is taken off).  ``offset_ms`` holds in the middle of the measured
     batches, ``drift_ppm`` is how fast it grows (None where no drift can be told from noise).
-    ``bytes`` are those on the wire, after the codec; ``raw_bytes`` are the tensor's own.  ``codec`` is what wrote
+    ``bytes`` are those on the wire, after the codec; ``raw_bytes`` are the tensor's own; ``result_bytes`` are those of
+    the result's frame, which passes the hop on its way back.  ``codec`` is what wrote
     them (never ``auto``); ``encode_ms`` and ``decode_ms`` are what that took at either end, and no part of
     ``transfer_ms``.
     """
@@ -88,6 +89,7 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     drift_ppm: float | None = None
     codec: CodecName = "none"
     raw_bytes: int | None = None
+    result_bytes: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
 

@@ -138,6 +138,7 @@ def _hop(cell: Cell, figures: Figures, number: int, line: ClockLine, skip: int) 
         target=cell.stages[number + 1].device,
         bytes=report.frame_bytes,
         raw_bytes=report.raw_bytes,
+        result_bytes=report.result_bytes,
         codec=report.codec,
         encode_ms=_median_ms(above.encode_started[skip:], left),
         decode_ms=_median_ms(below.received[skip:], below.decoded[skip:]),

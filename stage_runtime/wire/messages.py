@@ -101,11 +101,12 @@ class HopReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What a stage noted of its connection to the next: pings before the run and after, and bytes per batch.
 
     ``frame_bytes`` are those on the wire (median over the batches that were asked to be measured), written by ``codec``
-    (never ``auto``); ``raw_bytes`` are the tensor's own.
+    (never ``auto``); ``raw_bytes`` are the tensor's own, ``result_bytes`` those of a result's frame on its way back.
     """
 
     frame_bytes: int
     raw_bytes: int
+    result_bytes: int = 0
     codec: CodecName
     before: PingTrain
     after: PingTrain
