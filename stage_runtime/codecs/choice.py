@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
+import torch
+
 from stage_runtime.codecs.affine import Affine
-from stage_runtime.codecs.base import Codec, CodecOnWire
+from stage_runtime.codecs.base import Codec, CodecOnWire, Part
 from stage_runtime.codecs.half import Half
 from stage_runtime.codecs.lossless import Lossless
 from stage_runtime.codecs.plain import Plain
@@ -28,17 +30,44 @@ _ROUNDS: frozenset[CodecOnWire] = frozenset({"fp16", "int8"})
 
 def make_codec(name: CodecOnWire, activation: TensorHeader) -> Codec:
     """Make a codec for activations of this dtype and shape; raises FormatError where it cannot write them."""
+    check_writable(name, activation)
+    return _MAKERS[name](activation)
+
+
+def check_writable(name: CodecName, activation: TensorHeader) -> None:
+    """Raise FormatError where a codec cannot write such activations."""
     if not can_write(name, activation):
         raise FormatError(
             f"codec {name} rounds float32 activations, what crosses here is {activation.dtype} {activation.shape}; "
             "take codec none or lossless"
         )
-    return _MAKERS[name](activation)
 
 
-def can_write(name: CodecOnWire, activation: TensorHeader) -> bool:
-    """Say whether a codec can write such activations."""
+def can_write(name: CodecName, activation: TensorHeader) -> bool:
+    """Say whether a codec can write such activations; ``auto`` always finds one that can."""
     return activation.dtype == "float32" or name not in _ROUNDS
+
+
+class Writing:
+    """The codec of what one stage sends: the one asked for, with ``auto`` what ``choose`` gives for the first batch.
+
+    Raises FormatError where the codec cannot write such activations.
+    """
+
+    def __init__(self, activation: TensorHeader, asked: CodecName, choose: Callable[[torch.Tensor], Codec]) -> None:
+        self._codec = None if asked == "auto" else make_codec(asked, activation)
+        self._choose = choose
+
+    @property
+    def name(self) -> CodecOnWire:
+        """The codec in use; there once something was written."""
+        return self._codec.name if self._codec is not None else "none"
+
+    def encode(self, activation: torch.Tensor) -> tuple[int, Sequence[Part]]:
+        """Write an activation: the codec's number in a frame, and the frame's tensors."""
+        if self._codec is None:
+            self._codec = self._choose(activation)
+        return NUMBERS[self._codec.name], self._codec.encode(activation)
 
 
 class Reading:

@@ -86,7 +86,7 @@ class LeaderRun(Run):
             self._inputs.fill(slot.memory, self.cell.batch, index)
             taken = time.perf_counter_ns()
             self._fed += 1
-            self.pipeline.submit(index, slot, taken, taken)
+            self.pipeline.submit(index, slot, first_byte_ns=taken, received_ns=taken, decoded_ns=taken)
         self._await_results(self.plan.total)
         self.round_alone()
         self._measured_until = time.perf_counter_ns()
@@ -110,9 +110,11 @@ class LeaderRun(Run):
             self._back.append(arrived_ns)
             self.changed.notify_all()
 
-    def deliver(self, index: int, output: torch.Tensor) -> None:
-        """Take the result of a chain of one stage."""
-        self.hop_result(index, output, time.perf_counter_ns())
+    def deliver(self, index: int, output: torch.Tensor) -> int:
+        """Take the result of a chain of one stage; give when."""
+        arrived_ns = time.perf_counter_ns()
+        self.hop_result(index, output, arrived_ns)
+        return arrived_ns
 
     def blame(self) -> Error:
         """Say who is to blame for the time being over."""

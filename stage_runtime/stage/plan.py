@@ -9,6 +9,7 @@ from typing import get_args
 
 import msgspec
 
+from stage_runtime.codecs.choice import check_writable
 from stage_runtime.errors import CellError, FormatError, ShardError
 from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName
 from stage_runtime.formats.manifest import Manifest, TensorSpec
@@ -64,11 +65,14 @@ def plan_stage(cell: Cell, stage: int, manifest: Manifest) -> StagePlan:
     """Work out a stage's part; raises FormatError when the cell contradicts itself or the manifest."""
     check_cell(cell, manifest)
     mine = cell.stages[stage]
+    gives = _crossing(manifest, mine.last, cell.batch)
+    if stage + 1 < len(cell.stages):
+        check_writable(cell.codec, gives)
     return StagePlan(
         cell=cell,
         stage=stage,
         takes=_crossing(manifest, mine.first, cell.batch),
-        gives=_crossing(manifest, mine.last, cell.batch),
+        gives=gives,
         result=_crossing(manifest, len(manifest.blocks), cell.batch),
     )
 

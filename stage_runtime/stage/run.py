@@ -7,6 +7,8 @@ import logging
 import torch
 
 from stage_runtime import __version__
+from stage_runtime.codecs.choice import Writing
+from stage_runtime.codecs.trial import LinkTrial
 from stage_runtime.errors import CellError, SplitbedError, TransportError
 from stage_runtime.stage.alone import Alone
 from stage_runtime.stage.computing import Computation
@@ -65,8 +67,8 @@ class Run(RunState):
     def prepare(self) -> None:
         """Do what else a kind of run needs before it starts; may raise SplitbedError."""
 
-    def deliver(self, index: int, output: torch.Tensor) -> None:
-        """Take an output of the last stage."""
+    def deliver(self, index: int, output: torch.Tensor) -> int:
+        """Take an output of the last stage; give when that began."""
         raise NotImplementedError
 
     def _load(self) -> None:
@@ -104,6 +106,7 @@ class Run(RunState):
             channel = channel or neighbours.connect(below, self.cell.transport, self._deadline)
         except TransportError as exc:
             raise RunFailed(self.fail(lost(below.device, exc))) from exc
+        trial = LinkTrial(self.plan.mine.link_mbit, self.cell.window, self._first_compute_s)
         hop = Hop(
             channel=channel,
             reused=reused,
@@ -111,6 +114,7 @@ class Run(RunState):
             plan=self.plan,
             deadline=self._deadline,
             above=self,
+            writing=Writing(self.plan.gives, self.cell.codec, trial.choose),
         )
         with self.changed:
             self._hop, self._hop_stale = hop, False
@@ -118,6 +122,10 @@ class Run(RunState):
             hop.start(Configure(runtime=__version__, stage=self._stage + 1, cell=self.cell))
         except TransportError as exc:
             self.hop_failed(hop.connection_error(exc))
+
+    def _first_compute_s(self) -> float:
+        times = self.pipeline.timeline
+        return (times.computed[0] - times.started[0]) / 1e9
 
     def _wait_ready(self) -> None:
         def loaded_all() -> bool:

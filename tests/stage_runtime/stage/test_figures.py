@@ -77,7 +77,7 @@ def hop(ahead: int, uncertainty: int = 0, drift: float = 0.0, begin: int = 0) ->
             round_trip_ns=2 * uncertainty,
         )
 
-    return HopReport(frame_bytes=4000, before=train(0), after=train(10**10))
+    return HopReport(frame_bytes=4000, raw_bytes=4096, codec="none", before=train(0), after=train(10**10))
 
 
 def three_stages(batches: int, first_computes: list[int]) -> tuple[Figures, list[int]]:
@@ -153,7 +153,7 @@ def test_uncertain_clocks_are_warned_of() -> None:
     assert "known to within 43.0 ms" in measurement(a_cell(3, 8, 0), unsure, back).warnings[0]
     before, after = hop(10**13).before, hop(10**13 + 10**10).after
     jumped = msgspec.structs.replace(
-        figures, hops=(HopReport(frame_bytes=1, before=before, after=after), figures.hops[1])
+        figures, hops=(HopReport(frame_bytes=1, raw_bytes=1, codec="none", before=before, after=after), figures.hops[1])
     )
     assert "dev1 and dev2 moved apart" in measurement(a_cell(3, 8, 0), jumped, back).warnings[0]
 
