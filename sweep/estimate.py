@@ -28,7 +28,10 @@ REFERENCE_MS: Mapping[str, float] = {
     "inception_v3": 125.0,
     "vgg16": 265.0,
 }
-"""Milliseconds per image, eager, one x86 server core (measured); a start where no row exists."""
+"""Milliseconds per image, eager, one x86 server core (measured); a start where no row of the engine exists.
+
+Other engines are faster, so that for them it is an upper limit.
+"""
 
 _MS_PER_PARAMETER_MB = 1.0
 _CUDA_SHARE = 0.1  # a guess that is not measured: no less than a GPU needs, yet too little to limit its batches
@@ -46,7 +49,7 @@ class Estimator:
     def __init__(self, testbed: Testbed, manifests: Mapping[str, Manifest], rows: Iterable[Row] = ()) -> None:
         self._testbed = testbed
         self._manifests = manifests
-        self._measured: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._measured: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         for row in rows:
             self.learn(row)
 
@@ -63,10 +66,10 @@ class Estimator:
         for stage in row.stages:
             share = (stage.last - stage.first) / len(manifest.blocks)
             if share > 0:
-                self._measured[row.model, stage.device].append(stage.compute_ms / row.batch / share)
+                self._measured[row.model, stage.device, row.engine].append(stage.compute_ms / row.batch / share)
 
-    def _image_ms(self, model: str, device: str) -> float:
-        measured = self._measured.get((model, device))
+    def _image_ms(self, model: str, device: str, engine: str) -> float:
+        measured = self._measured.get((model, device, engine))
         if measured:
             return median(measured)
         manifest = self._manifests[model]
@@ -103,7 +106,7 @@ class Estimator:
         links = condition.directed(cell.devices)
         stages = cell.stage_blocks()
         compute = [
-            self._image_ms(cell.model, device) * cell.batch * (last - first) / len(manifest.blocks)
+            self._image_ms(cell.model, device, cell.engine) * cell.batch * (last - first) / len(manifest.blocks)
             for device, first, last in stages
         ]
         transfer = [

@@ -13,7 +13,7 @@ from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.journal import read_rows
-from sweep.making import make_inputs, make_shards
+from sweep.making import make_graphs, make_inputs, make_shards
 from sweep.matrix import ConditionPlan, Keep, PlannedCell, keep_every, plan_matrix
 from sweep.options import Options
 from sweep.progress import Screen, clock_span, count_span
@@ -21,6 +21,9 @@ from sweep.provenance import file_digest
 from sweep.settling import Settling, Span
 from sweep.splits import refuse_useless_splits
 from sweep.testbed import Testbed
+
+# the latter may choose the former
+_GRAPH_ENGINES = ("onnxruntime", "best")
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +83,20 @@ def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen, keep
         for p in plans
         if (runs := tuple(run for run in p.runs if settling.wants(*run.key)))
     )
+    for model, ranges in graph_ranges(left).items():
+        screen.state(f"making graphs of {model}", 0, 1)
+        make_graphs(manifests[model], ranges)
     return Prepared(manifests=manifests, inputs=inputs, plans=plans, left=left, settling=settling)
+
+
+def graph_ranges(plans: Iterable[ConditionPlan]) -> dict[str, set[tuple[int, int]]]:
+    """Give the ranges of blocks, by model, that some stage of the plans may run by ONNX Runtime."""
+    ranges: dict[str, set[tuple[int, int]]] = {}
+    for cell in (run.cell for plan in plans for run in plan.runs):
+        if cell.engine in _GRAPH_ENGINES:
+            wanted = {(first, last) for _, first, last in cell.stage_blocks() if first < last}
+            ranges.setdefault(cell.model, set()).update(wanted)
+    return ranges
 
 
 def resume_line(prepared: Prepared, folder: Path) -> str:

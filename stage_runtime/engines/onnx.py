@@ -26,8 +26,8 @@ class OnnxBlocks:
 
     engine: EngineName = "onnxruntime"
 
-    def __init__(self, session: Any, manifest: Manifest, first: int, last: int, load_ms: float) -> None:
-        self.load_ms = load_ms
+    def __init__(self, session: Any, manifest: Manifest, first: int, last: int) -> None:
+        self.load_ms = 0.0
         self._session = session
         self._binding = session.io_binding()
         self._takes, self._gives = border(first), border(last)
@@ -39,21 +39,21 @@ class OnnxBlocks:
         """Run the blocks; see the interface.  Neither input nor output is copied."""
         batch = batch.contiguous()
         output = torch.empty((batch.shape[0], *self._sample), dtype=self._dtype)
-        self._binding.bind_input(
-            self._takes, "cpu", 0, _ELEMENTS[batch.dtype], tuple(batch.shape), batch.data_ptr()
-        )
+        self._binding.bind_input(self._takes, "cpu", 0, _ELEMENTS[batch.dtype], tuple(batch.shape), batch.data_ptr())
         self._binding.bind_output(self._gives, "cpu", 0, _ELEMENTS[self._dtype], tuple(output.shape), output.data_ptr())
         self._session.run_with_iobinding(self._binding)
         return output
+
+    def close(self) -> None:
+        """Free the session's memory; the blocks are of no use afterwards."""
+        self._session = self._binding = None
 
 
 class NoBlocks:
     """A stage without blocks: it passes its input on."""
 
+    engine: EngineName = "onnxruntime"
     load_ms = 0.0
-
-    def __init__(self, engine: EngineName) -> None:
-        self.engine = engine
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Give the batch itself."""
@@ -61,12 +61,16 @@ class NoBlocks:
 
 
 class OnnxEngine:
-    """Blocks as ONNX Runtime sessions, one at a time, with so many computing threads."""
+    """Blocks as ONNX Runtime sessions, one at a time, with so many computing threads.
+
+    The same graph for the same batch size stays loaded.
+    """
 
     def __init__(self, shards_dir: Path, device: str, threads: int) -> None:
         self._store = ShardStore(shards_dir)
         self._device = device
         self._threads = threads
+        self._loaded: tuple[tuple[bytes, int], OnnxBlocks] | None = None
 
     def load(self, manifest_id: str, first: int, last: int, batch: int) -> OnnxBlocks | NoBlocks:
         """Load blocks; see the interface."""
@@ -78,13 +82,24 @@ class OnnxEngine:
                 f"{manifest.model} has blocks 0 to {len(manifest.blocks) - 1}; [{first}, {last}) is no range of them"
             )
         if first == last:
-            return NoBlocks("onnxruntime")
+            self.release()
+            return NoBlocks()
         require_blocks(self._store, manifest, manifest.blocks[first:last])
-        session = self._session(runtime, manifest, first, last, batch)
-        return OnnxBlocks(session, manifest, first, last, (time.perf_counter_ns() - begun) / 1e6)
+        path = graph_path(self._store.folder, manifest_id, first, last)
+        wanted = (_read_graph(path, first, last), batch)
+        if self._loaded is None or self._loaded[0] != wanted:
+            self.release()
+            session = self._session(runtime, path, *wanted)
+            self._loaded = (wanted, OnnxBlocks(session, manifest, first, last))
+        blocks = self._loaded[1]
+        blocks.load_ms = (time.perf_counter_ns() - begun) / 1e6
+        return blocks
 
     def release(self) -> None:
-        """Let go of all blocks: a session lives as long as the blocks that it computes."""
+        """Let go of all blocks."""
+        if self._loaded is not None:
+            self._loaded[1].close()
+            self._loaded = None
 
     def _runtime(self) -> ModuleType:
         if self._device != "cpu":
@@ -100,15 +115,7 @@ class OnnxEngine:
                 "ansible-playbook playbooks/provision.yml"
             ) from exc
 
-    def _session(self, runtime: ModuleType, manifest: Manifest, first: int, last: int, batch: int) -> Any:
-        path = graph_path(self._store.folder, manifest.manifest_id, first, last)
-        try:
-            graph = path.read_bytes()
-        except FileNotFoundError as exc:
-            raise EngineError(
-                f"no graph of blocks [{first}, {last}) at {path}; the control node makes it "
-                "(python -m stage_runtime.graphs make) and the model_shards role brings it"
-            ) from exc
+    def _session(self, runtime: ModuleType, path: Path, graph: bytes, batch: int) -> Any:
         try:
             return runtime.InferenceSession(graph, self._options(runtime, batch), providers=["CPUExecutionProvider"])
         except Exception as exc:  # ONNX Runtime has a dozen errors of its own
@@ -133,3 +140,13 @@ class OnnxEngine:
         }.items():
             options.add_session_config_entry(key, value)
         return options
+
+
+def _read_graph(path: Path, first: int, last: int) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as exc:
+        raise EngineError(
+            f"no graph of blocks [{first}, {last}) at {path}; the control node makes it "
+            "(python -m stage_runtime.graphs make) and the model_shards role brings it"
+        ) from exc

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stage_runtime.answering import print_answer
 from stage_runtime.errors import ModelError
+from stage_runtime.graphs.places import graphs_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +44,13 @@ def _make(options: argparse.Namespace) -> dict[str, object]:
     maker = GraphMaker(options.cache.absolute())
     with contextlib.redirect_stdout(sys.stderr):  # the exporter and users' models may print
         size, changed = maker.make(options.manifest_id, ranges)
-    return {"manifest_id": options.manifest_id, "changed": changed, "graphs": len(set(ranges)), "bytes": size}
+    return {
+        "manifest_id": options.manifest_id,
+        "path": str(graphs_folder(options.cache.absolute() / "shards", options.manifest_id)),
+        "changed": changed,
+        "graphs": len(set(ranges)),
+        "total_bytes": size,
+    }
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -78,7 +78,8 @@ class GraphMaker:
     def _exported(self, manifest: Manifest) -> onnx.ModelProto:
         path = self._note(manifest.manifest_id).with_name("whole.onnx")
         if path.exists() and not is_user_model(manifest.model):
-            return onnx.ModelProto.FromString(path.read_bytes())
+            known: onnx.ModelProto = onnx.ModelProto.FromString(path.read_bytes())
+            return known
         from stage_runtime.graphs.export import export_model  # noqa: PLC0415  (torch takes seconds to import)
 
         exported = export_model(manifest, self._store)
@@ -100,6 +101,6 @@ def _checked(manifest: Manifest, one: Range) -> Range:
 def _made_by() -> bytes:
     parts = [importlib.metadata.version(name) for name in _MAKERS]
     for folder in ("graphs", "models"):
-        for source in sorted((_PACKAGE / folder).glob("*.py")):
-            parts.append(hashlib.sha256(source.read_bytes()).hexdigest())
+        sources = sorted((_PACKAGE / folder).glob("*.py"))
+        parts.extend(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest().encode()

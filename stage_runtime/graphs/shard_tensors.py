@@ -45,6 +45,8 @@ def placed_tensors(path: Path) -> dict[str, Placed]:
         raise ShardError(f"{path} is no safetensors file ({exc}); remove it and make the model's shards again") from exc
     data = _LENGTH_BYTES + length
     return {
-        name: Placed(entry.dtype, entry.shape, data + entry.data_offsets[0], entry.data_offsets[1] - entry.data_offsets[0])
+        name: Placed(
+            entry.dtype, entry.shape, data + entry.data_offsets[0], entry.data_offsets[1] - entry.data_offsets[0]
+        )
         for name, entry in found.items()
     }

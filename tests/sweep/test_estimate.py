@@ -89,6 +89,16 @@ def test_rows_replace_the_reference() -> None:
     assert Estimator(TESTBED, MANIFESTS, [row]).cell_s(one) == found.cell_s(one)
 
 
+def test_an_engine_is_estimated_from_its_own_rows() -> None:
+    found = estimator()
+    (run,) = [run for run in runs(engine="onnxruntime") if run.cell.split == "P1"]
+    found.learn(msgspec.structs.replace(row_of(run, TESTBED), stages=(stage_figures("v1", 0, 13, 8 * 3.0),)))
+    given = {"batch": 1, "batches": 2, "warmup": 1}
+    fast, plain = cell("only:v1", engine="onnxruntime", **given), cell("only:v1", **given)
+    assert found.cell_s(fast) == pytest.approx(0.6 + 3 * 0.003)
+    assert found.cell_s(plain) == estimator().cell_s(plain)
+
+
 def test_part_of_a_model_is_scaled_to_the_whole() -> None:
     found = estimator()
     run = runs()[0]
