@@ -16,6 +16,7 @@ import msgspec
 
 from stage_runtime.formats.cell import Cell, TransportName
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
+from sweep.bounds import Bounds, find_bounds
 from sweep.campaign import Campaign
 from sweep.journal import Journal
 from sweep.matrix import ConditionPlan
@@ -181,6 +182,7 @@ def make_row(
 
     The row's batches are those that count: the cell's, less those that the warm-up rule discarded.
     """
+    bounds = find_bounds(measurement.stages, measurement.hops, links, cell.window)
     from_cell = {
         name: getattr(cell, name) for name in Row.__struct_fields__ if name != "schema" and hasattr(cell, name)
     }
@@ -196,5 +198,18 @@ def make_row(
                 "warnings": (*measurement.warnings, *warnings),
                 "batches": cell.batches - measurement.discarded,
             }
+            | (_near(cell, measurement, bounds) if bounds is not None else {})
         )
     )
+
+
+def _near(cell: Cell, measurement: Measurement, bounds: Bounds) -> dict[str, float | None]:
+    """Give the bounds, and how near the run came to them; where batches queue, latency has no efficiency."""
+    most_ips = bounds.throughput_ips(cell.batch)
+    latency = measurement.latency_ms if cell.window == 1 else None
+    return {
+        "latency_bound_ms": bounds.latency_ms,
+        "throughput_bound_ips": most_ips,
+        "latency_efficiency": bounds.latency_ms / latency if latency else None,
+        "throughput_efficiency": (measurement.throughput_ips or 0.0) / most_ips if most_ips else None,
+    }

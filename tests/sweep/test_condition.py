@@ -22,7 +22,7 @@ from sweep.matrix import plan_matrix
 from sweep.play_field import PlayField
 from sweep.samples import Samples
 from sweep.settling import Settling
-from tests.sweep.support import FakePlays, bad, cell_of, good, options, samples_of, small_testbed
+from tests.sweep.support import FakePlays, bad, cell_of, good, options, samples_of, small_testbed, stage_figures
 from tests.virtual_devices import PROJECT
 
 TESTBED = small_testbed()
@@ -245,6 +245,20 @@ def test_a_transport_that_keeps_failing_is_given_up_and_the_other_goes_on(bench:
     # of the block in which the third one failed the rest is run as well
     assert counts == {("tcp", "ok"): 12, ("rpc", "failed"): 4}
     assert (outcome.not_run, outcome.reasons) == (4, {"v2": "failed 3 rpc cells in a row: it broke"})
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_row_says_how_near_the_run_came_to_its_bounds(window: int) -> None:
+    (plan,) = plan_matrix(options(window=window), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
+    cell = cell_of(plan.runs[0], TESTBED)
+    stages = tuple(stage_figures(f"v{n}", n, n + 1, 6.0, alone_ms=5.0, alone_cpu_ms=5.0) for n in (1, 2))
+    row = make_row("c", cell, good(stages=stages), weights="w", links=(), warnings=())
+    most_ips = cell.batch * 1e3 / max(5.0, 10.0 / window)
+    assert (row.latency_bound_ms, row.throughput_bound_ips) == (10.0, most_ips)
+    assert row.latency_efficiency == (10.0 / 12.5 if window == 1 else None)
+    assert row.throughput_efficiency == 80.0 / most_ips
+    row = make_row("c", cell, good(stages=()), weights="w", links=(), warnings=())
+    assert (row.latency_bound_ms, row.throughput_efficiency) == (None, None)
 
 
 @pytest.mark.parametrize("refused", [set(), {"rpc"}])
