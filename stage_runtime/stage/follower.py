@@ -79,6 +79,8 @@ class FollowerRun(Run):
         self.set_up()
         self._ready.set()
         try:
+            above = self.cell.stages[self._stage - 1]
+            self._channel.make_room(above.link_mbit, above.link_rtt_ms)
             self._send(Kind.READY, 0, b"")
             self._take_part()
             figures = self.collect()

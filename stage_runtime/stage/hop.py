@@ -83,6 +83,7 @@ class Hop:
 
     def start(self, configure: Configure) -> None:
         """Tell the next stage its part, and begin to read what it says."""
+        self.channel.make_room(self._plan.mine.link_mbit, self._plan.mine.link_rtt_ms)
         self._send(Kind.CONFIGURE, 0, encode(configure))
         self._reader.start()
 

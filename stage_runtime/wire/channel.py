@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from stage_runtime.errors import FormatError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
+from stage_runtime.transports.room import room_bytes
 from stage_runtime.wire.frames import (
     HEADER_BYTES,
     Header,
@@ -38,6 +39,14 @@ class Channel:
     def peer(self) -> str:
         """The other end, as messages name it."""
         return self._stream.peer
+
+    def make_room(self, rate_mbit: float | None, round_trip_ms: float | None) -> None:
+        """Have the stream hold what keeps a link of such a rate and round trip busy, and not much more.
+
+        Without figures of the link it stays as it is.
+        """
+        if rate_mbit is not None and round_trip_ms is not None:
+            self._stream.make_room(room_bytes(rate_mbit, round_trip_ms))
 
     def send_message(self, kind: Kind, run: int, index: int, body: bytes, timeout_s: float) -> None:
         """Send a frame without tensors."""
