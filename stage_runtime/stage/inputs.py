@@ -43,7 +43,7 @@ def read_inputs(inputs_dir: Path, inputs_id: str, expected: TensorHeader) -> Inp
 
     Raises ShardError when they do not, FormatError when their images are not what the model takes.
     """
-    images = _read_images(inputs_dir / f"{inputs_id}.safetensors")
+    images = read_images(inputs_dir / f"{inputs_id}.safetensors")
     found = describe(images)
     if found.dtype != expected.dtype or found.shape[1:] != expected.shape[1:] or found.shape[0] < 1:
         raise FormatError(
@@ -54,8 +54,11 @@ def read_inputs(inputs_dir: Path, inputs_id: str, expected: TensorHeader) -> Inp
 
 
 @functools.lru_cache(maxsize=1)
-def _read_images(path: Path) -> torch.Tensor:
-    """Read the images; the file's name is a hash of its content, so they are kept."""
+def read_images(path: Path) -> torch.Tensor:
+    """Read prepared images (n, 3, height, width); the file's name is a hash of its content, so they are kept.
+
+    Raises ShardError when they are not there.
+    """
     try:
         images: torch.Tensor = load_file(path)["images"]
     except OSError as exc:

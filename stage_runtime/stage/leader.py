@@ -18,6 +18,7 @@ from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.figures import measurement
 from stage_runtime.stage.inputs import Inputs, read_inputs
 from stage_runtime.stage.pipeline import Stopped
+from stage_runtime.stage.reference import Agreement, read_reference
 from stage_runtime.stage.run import Run
 from stage_runtime.stage.run_state import RunFailed
 from stage_runtime.stage.tensors import check_output
@@ -31,6 +32,7 @@ class LeaderRun(Run):
     def __init__(self, workplace: Workplace, cell: Cell, save_output: Path | None = None) -> None:
         super().__init__(workplace, cell, 0, secrets.randbits(63), Deadline(cell.timeout_s))
         self._inputs: Inputs | None = None
+        self._agreement: Agreement | None = None
         self._fed = 0
         self._measured_until = 0
         self._back: list[int] = []
@@ -44,7 +46,7 @@ class LeaderRun(Run):
             measured = self._measure()
         except RunFailed as exc:
             error = exc.error
-            measured = Measurement(status=error.status, reason=error.reason, failed_device=error.device)
+            measured = self._compared(Measurement(status=error.status, reason=error.reason, failed_device=error.device))
         finally:
             self.clean_up()
             self.over.set()
@@ -58,7 +60,7 @@ class LeaderRun(Run):
             figures = self.collect()
             if self._save_output is not None:
                 save_file({"output": torch.cat(self._outputs)}, self._save_output)
-            return measurement(self.cell, figures, self._back, self._measured_until)
+            return self._compared(measurement(self.cell, figures, self._back, self._measured_until))
         except RunFailed:
             raise
         except Stopped as exc:
@@ -70,8 +72,10 @@ class LeaderRun(Run):
             raise RunFailed(self.fail(self.own_error(reason))) from exc
 
     def prepare(self) -> None:
-        """Read the inputs."""
-        self._inputs = read_inputs(self._workplace.inputs_dir, self.cell.inputs_id, self.plan.takes)
+        """Read the inputs, and what the unsplit model gives for them."""
+        folder = self._workplace.inputs_dir
+        self._inputs = read_inputs(folder, self.cell.inputs_id, self.plan.takes)
+        self._agreement = read_reference(folder, self.cell, self.plan.result)
 
     def _feed(self) -> None:
         """Keep ``window`` batches in flight until all results are back; between and after, have the stages alone."""
@@ -109,6 +113,26 @@ class LeaderRun(Run):
         with self.changed:
             self._back.append(arrived_ns)
             self.changed.notify_all()
+        self._compare(index, output)
+
+    def _compare(self, index: int, output: torch.Tensor) -> None:
+        """Hold a result against the reference; what only warm-up batches may end is a run of wrong results."""
+        if self._agreement is None:
+            return
+        self._agreement.note(index, output)
+        objection = self._agreement.objection() if index < max(1, self.cell.warmup) else None
+        if objection is not None:
+            last = self.cell.stages[-1].device
+            self.fail(Error(device=last, reason=f"batch {index}: {objection}", status="invalid"))
+
+    def _compared(self, measured: Measurement) -> Measurement:
+        """Add how far the outputs were from the reference, where they were outputs at all."""
+        agreement = self._agreement
+        if agreement is None or agreement.top1_agreement is None or measured.status not in {"ok", "invalid"}:
+            return measured
+        return structs.replace(
+            measured, relative_error=agreement.relative_error, top1_agreement=agreement.top1_agreement
+        )
 
     def deliver(self, index: int, output: torch.Tensor) -> int:
         """Take the result of a chain of one stage; give when."""
