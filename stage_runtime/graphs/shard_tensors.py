@@ -34,7 +34,7 @@ def placed_tensors(path: Path) -> dict[str, Placed]:
     """Read a shard's header, and say where each of its tensors lies; raises ShardError when it is none."""
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            length = min(int.from_bytes(file.read(_LENGTH_BYTES), "little"), path.stat().st_size)
             header = file.read(length)
         entries = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
         entries.pop("__metadata__", None)
