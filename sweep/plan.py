@@ -13,7 +13,7 @@ from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.journal import read_rows
-from sweep.making import make_graphs, make_inputs, make_shards
+from sweep.making import make_graphs, make_inputs, make_reference, make_shards
 from sweep.matrix import ConditionPlan, Keep, PlannedCell, keep_every, plan_matrix
 from sweep.options import Options
 from sweep.progress import Screen, clock_span, count_span
@@ -68,7 +68,7 @@ def check_first(options: Options, testbed: Testbed) -> None:
 
 
 def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen, keep: Keep = keep_every) -> Prepared:
-    """Make shards and inputs on the control node, plan what of the matrix `keep` wants, and leave out what is done."""
+    """Make what a campaign needs here, plan what of the matrix `keep` wants, and leave out what is done."""
     check_first(options, testbed)
     manifests: dict[str, Manifest] = {}
     for model in options.model:
@@ -83,6 +83,9 @@ def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen, keep
         for p in plans
         if (runs := tuple(run for run in p.runs if settling.wants(*run.key)))
     )
+    for model in dict.fromkeys(run.cell.model for plan in left for run in plan.runs):
+        screen.state(f"computing {model} unsplit", 0, 1)
+        make_reference(manifests[model], inputs[model])
     for model, ranges in graph_ranges(left).items():
         screen.state(f"making graphs of {model}", 0, 1)
         make_graphs(manifests[model], ranges)

@@ -31,6 +31,7 @@ def prepare(journal: Path, **given: Any) -> Prepared:
     with (
         mock.patch("sweep.plan.make_shards", side_effect=lambda _options, model: manifest(model)),
         mock.patch("sweep.plan.make_inputs", return_value="inputs"),
+        mock.patch("sweep.plan.make_reference"),
     ):
         return plan(options(**(GIVEN | given)), TESTBED, journal, Recorder())
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 
 def needed_files(cache: Path, manifest_id: str, inputs_id: str) -> list[dict[str, str | int]]:
-    """Return every file that a device needs: the blocks, the inputs, the manifest, the graphs that were made.
+    """Return every file that a device needs: blocks, inputs and manifest, and what was made of graphs and references.
 
     Raises FileNotFoundError when the cache lacks one, ValueError when a block there has not
     the size that its manifest says.
@@ -38,9 +38,11 @@ def needed_files(cache: Path, manifest_id: str, inputs_id: str) -> list[dict[str
         if size != expected.get(path, size):
             raise ValueError(f"{cache / path} has {size} bytes, its manifest says {expected[path]}")
         files.append({"path": path, "bytes": size, "line": f"{size} {path}"})
-    for graph in sorted((cache / manifest).parent.glob("graphs/*.onnx")):
-        path = graph.relative_to(cache).as_posix()
-        content = graph.read_bytes()
+    made = sorted((cache / manifest).parent.glob("graphs/*.onnx"))
+    reference = cache / f"inputs/{inputs_id}-{manifest_id}.safetensors"
+    for file in [*made, *([reference] if reference.exists() else [])]:
+        path = file.relative_to(cache).as_posix()
+        content = file.read_bytes()
         line = f"{hashlib.sha256(content).hexdigest()}  {path}"
         files.append({"path": path, "bytes": len(content), "line": line})
     return files
