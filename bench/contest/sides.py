@@ -10,7 +10,7 @@ import msgspec
 from stage_runtime.formats.cell import CodecName, EngineName, TransportName
 from sweep.errors import OptionError
 from sweep.matrix import Keep, PlannedCell
-from sweep.options import Options
+from sweep.options import Options, parse_options
 
 CHAIN = "bench"
 WINDOWS = (1, 3)
@@ -72,31 +72,33 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(next(iter(self.splits.values())))
 
     def options(self) -> Options:
-        """Give the options of the sweep whose matrix holds every wanted cell, and others."""
+        """Give the options of the sweep whose matrix holds every wanted cell, and others; raises OptionError."""
         words = {
             f"{model}:P{point}": None
             for model, by_network in self.splits.items()
             for points in by_network.values()
             for point in points
         }
-        return Options(
-            model=self.models,
-            splits=tuple(words),
-            chains=(CHAIN,),
-            networks=self.networks,
-            transports=tuple(dict.fromkeys(side.transport for side in SIDES)),
-            engine=tuple(dict.fromkeys(side.engine for side in SIDES)),
-            codec=tuple(dict.fromkeys(side.codec for side in SIDES)),
-            batch=(self.batch,),
-            batches=BATCHES,
-            warmup=WARMUP,
-            window=WINDOWS,
-            repeats=self.repeats,
-            most_repeats=self.repeats,
-            cell_s=self.cell_s,
-            results=self.results,
-            fresh=self.fresh,
-            report=False,
+        return parse_options(
+            {
+                "model": list(self.models),
+                "splits": list(words),
+                "chains": CHAIN,
+                "networks": list(self.networks),
+                "transports": list(dict.fromkeys(side.transport for side in SIDES)),
+                "engine": list(dict.fromkeys(side.engine for side in SIDES)),
+                "codec": list(dict.fromkeys(side.codec for side in SIDES)),
+                "batch": self.batch,
+                "batches": BATCHES,
+                "warmup": WARMUP,
+                "window": list(WINDOWS),
+                "repeats": self.repeats,
+                "most_repeats": self.repeats,
+                "cell_s": self.cell_s,
+                "results": self.results,
+                "fresh": self.fresh,
+                "report": False,
+            }
         )
 
     def keep(self) -> Keep:

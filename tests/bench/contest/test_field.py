@@ -64,7 +64,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     plays = FakePlays()
     monkeypatch.setattr("sweep.plan.make_shards", lambda _options, model: manifest(model))
     monkeypatch.setattr("sweep.plan.make_inputs", lambda _options, _manifest: "inputs")
-    monkeypatch.setattr("sweep.plan.make_graphs", lambda _manifest, _ranges: None)
+    for name in ("make_graphs", "make_reference"):
+        monkeypatch.setattr(f"sweep.plan.{name}", lambda _manifest, _what: None)
     monkeypatch.setattr("sweep.driver.control_provenance", lambda _checkout: {})
     monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
