@@ -39,10 +39,11 @@ class Pairing(NamedTuple):
 
 
 EQUAL_NUMERICS = Pairing("eager over TCP against the pickle transport", EAGER.name, PICKLE)
+EQUAL_NUMERICS_ONE_SPLIT = Pairing("the same, both at the first one's split", EAGER.name, PICKLE, one_split=True)
 EVERYTHING_ON = Pairing("everything on against the pickle transport", EVERYTHING.name, PICKLE)
 PAIRINGS = (
     EQUAL_NUMERICS,
-    Pairing("the same, both at the first one's split", EAGER.name, PICKLE, one_split=True),
+    EQUAL_NUMERICS_ONE_SPLIT,
     EVERYTHING_ON,
     Pairing("TCP against RPC, both eager", EAGER.name, RPC.name),
     Pairing("eager split against eager unsplit", EAGER.name, UNSPLIT[0].name),
