@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.payloads",
-        description="Measure the transports between two virtual devices, from 4 KB to 64 MB, beside iperf3 and sockets.",
+        description="Measure the transports between virtual devices, from 4 KB to 64 MB, beside iperf3 and sockets.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
