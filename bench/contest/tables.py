@@ -21,7 +21,8 @@ COLUMNS = (
 )  # fmt: skip
 NOTE = (
     "Ratios with 95 % intervals over repeats, each side at its best split (in brackets); above 1 the first side is "
-    "better. Throughput with batches in flight, response with one."
+    "better. Throughput with batches in flight, response with one. Against a bound: the share of it that was reached, "
+    "of the latency in place of the response."
 )
 _UNITS = {"throughput": "images/s", "response": "ms"}
 

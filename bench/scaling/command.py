@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.scaling",
-        description="Measure how throughput and response grow with the batch, the window and the number of stages.",
+        description="Measure how throughput and latency grow with the batch, the window and the number of stages.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -105,6 +105,6 @@ def show(growth: Growth, folder: Path, document: Path | None) -> None:
             beside = document.parent / document.stem
             beside.mkdir(parents=True, exist_ok=True)
             (beside / name).write_bytes(picture)
-            link = f"![{series.title}: throughput and response]({document.stem}/{name})"
+            link = f"![{series.title}: throughput and latency]({document.stem}/{name})"
             told = f"## {series.title}\n\nBy `python -m bench.scaling`. {said}\n\n{link}\n\n{table(series, spots)}"
             put_section(document, f"scaling-{series.axis}", told)

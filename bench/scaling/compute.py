@@ -18,8 +18,9 @@ SHARED = "oversubscribed"
 class Spot:
     """One place of a series on one line: medians over repeats with their intervals.
 
-    ``latency`` is of the response in ms, ``throughput`` in images/s; None where nothing was measured.  ``bounds`` and
-    efficiencies are None where rows have none.  ``shared`` says in the rows' own words which devices share a core.
+    ``latency`` in ms holds queueing above window 1, ``throughput`` is in images/s; None where nothing was measured.
+    Bounds and efficiencies are None where rows have none.  ``shared`` says in the rows' own words which devices share a
+    core.
     """
 
     place: int
@@ -54,7 +55,7 @@ def _spot(series: Series, place: int, line: str, rows: Sequence[Row]) -> Spot:
         place=place,
         line=line,
         split=rows[0].split,
-        latency=_figure(few, lambda row: row.response_ms),
+        latency=_figure(few, lambda row: row.latency_ms),
         throughput=_figure(many, lambda row: row.throughput_ips),
         latency_bound=_median(few, lambda row: row.latency_bound_ms if row.window == 1 else None),
         throughput_bound=_median(many, lambda row: row.throughput_bound_ips),

@@ -1,4 +1,4 @@
-"""Draw a series: throughput on the left, response on the right, bounds dashed."""
+"""Draw a series: throughput on the left, latency on the right, bounds dashed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw(series: Series, model: str, spots: Sequence[Spot]) -> Figure:
         _draw_bound(left, [(spot.place, spot.throughput_bound) for spot in own], colour)
         _draw_line(right, [(spot.place, spot.latency) for spot in own], colour, line)
         _draw_bound(right, [(spot.place, spot.latency_bound) for spot in own], colour)
-    for axes, title in ((left, "images/s"), (right, "response, ms")):
+    for axes, title in ((left, "images/s"), (right, "latency, ms")):
         _dress(axes, series, title, sorted({spot.place for spot in spots}))
     if lines:
         left.legend(loc="best", fontsize=style.LABEL_SIZE)

@@ -47,7 +47,7 @@ class Series(NamedTuple):
     """One thing that grows along ``axis``; a line for each value of ``lines``, told by ``line_of``.
 
     ``throughput_window`` gives the window of the runs whose throughput counts at a place of the axis,
-    ``latency_window`` that of those whose response does.
+    ``latency_window`` that of those whose latency does.
     """
 
     axis: Axis

@@ -64,8 +64,8 @@ def _window(own: Sequence[Spot]) -> list[str]:
     told = [gain]
     if first.latency is not None and last.latency is not None:
         told.append(
-            f"A batch is answered after {number(first.latency.value)} ms with {first.place} in flight and after "
-            f"{number(last.latency.value)} ms with {last.place}."
+            f"A batch's latency is {number(first.latency.value)} ms with {first.place} in flight and "
+            f"{number(last.latency.value)} ms with {last.place}, queueing included."
         )
     return told
 
@@ -111,7 +111,7 @@ def _ends(figure: Interval | None) -> str:
 
 def table(series: Series, spots: Sequence[Spot]) -> str:
     """Write a series' points as a Markdown table."""
-    heads = [series.of, "line", "split", "images/s", "of its bound", "response ms", "of its bound"]
+    heads = [series.of, "line", "split", "images/s", "of its bound", "latency ms", "of its bound"]
     lines = [
         [
             str(spot.place),

@@ -68,7 +68,7 @@ def rows_of(one: Growth, **changes: Any) -> Iterator[Row]:
         cell = cell_of(run, bed())
         stages = stages_of(run.cell)
         rate = cell.batch * 10.0 * min(cell.window, 3) * min(stages, 2)
-        measured = good(throughput_ips=rate * (1 + run.repeat / 100), response_ms=4.0 * cell.batch * cell.window)
+        measured = good(throughput_ips=rate * (1 + run.repeat / 100), latency_ms=4.0 * cell.batch * cell.window)
         warnings = ("oversubscribed: 3 on 2",) if stages > 2 else ("no spare core",)
         row = make_row("c", cell, measured, weights="", links=(), warnings=warnings)
         bounds = {"throughput_bound_ips": rate * 1.25, "throughput_efficiency": 0.8, "latency_efficiency": 0.95}
@@ -129,7 +129,7 @@ def test_points_are_medians_over_repeats_of_the_right_windows(rows: list[Row]) -
     assert eight.split == "P3"
 
 
-def test_with_a_window_a_response_holds_queueing_and_has_no_bound(rows: list[Row]) -> None:
+def test_with_a_window_a_latency_holds_queueing_and_has_no_bound(rows: list[Row]) -> None:
     spots = [spot for spot in spots_of(WINDOW, rows) if spot.line == "lan"]
     assert [spot.place for spot in spots] == list(WINDOWS)
     assert [spot.latency_efficiency is None for spot in spots] == [False, *[True] * 7]
@@ -156,7 +156,7 @@ def test_the_batch_paragraph_says_what_the_points_say(rows: list[Row]) -> None:
 def test_the_window_paragraph_says_from_where_on_there_is_nothing_to_gain(rows: list[Row]) -> None:
     said = paragraph(WINDOW, "mobilenet_v2", spots_of(WINDOW, rows))
     assert "from window 3 on there is no more than 2% to gain, 3.00 times what window 1 gives" in said
-    assert "after 32.0 ms with 1 in flight and after 256 ms with 8" in said
+    assert "latency is 32.0 ms with 1 in flight and 256 ms with 8, queueing included" in said
 
 
 def test_the_stages_paragraph_says_which_share_cores(rows: list[Row]) -> None:
