@@ -55,7 +55,7 @@ class Job(NamedTuple):
 _FRONT_TEXT = (
     "Each point is a split, with its 95 % intervals. The stepped line is the front: the most throughput that each "
     "latency allows. Squares are the unsplit model on one device. The ring is the knee. Points with a blue rim are "
-    "dominated within noise only."
+    "dominated within noise only. The broken line is the front that no runtime with these stages and links can beat."
 )
 _MOVES_TEXT = (
     "From the best network to the worst: which splits are on the front, how many points it has, how much of the model "
@@ -69,6 +69,10 @@ _STAGES_TEXT = (
     "One batch in flight: computing on each device, the links between them, and waiting. The black bar is the "
     "measured latency."
 )
+_BOUNDS_TEXT = (
+    "How far latency (one batch in flight) and throughput stayed from what no runtime can beat with these stages on "
+    "these links, and what the latency spent it on."
+)
 _TRANSPORTS_TEXT = (
     "Each split over both transports in the same blocks of runs. Latency right of 1 and throughput left of 1: RPC is "
     "slower."
@@ -80,6 +84,7 @@ KINDS = (
     Kind("moves", "analysis.figures.moves", "draw_moves", "How the front moves", _MOVES_TEXT),
     Kind("attainment", "analysis.figures.attainment", "draw_attainment", "What repeats attain", _ATTAINMENT_TEXT),
     Kind("stages", "analysis.figures.stages", "draw_stages", "Where a batch's time goes", _STAGES_TEXT),
+    Kind("bounds", "analysis.figures.bounds", "draw_bounds", "How near the bound", _BOUNDS_TEXT),
     Kind(
         "heatmap",
         "analysis.figures.heatmap",

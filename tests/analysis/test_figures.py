@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from analysis.compute import Analysis
 from analysis.figures import style
 from analysis.figures.attainment import draw_attainment, stairs
+from analysis.figures.bounds import draw_bounds
 from analysis.figures.draw import KINDS, Kind, Subject, draw
 from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
@@ -40,7 +41,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_every_figure_names_the_reference_points(study: Study) -> None:
-    for draw_one in (draw_fronts, draw_moves, draw_attainment, draw_stages, draw_heatmap):
+    for draw_one in (draw_fronts, draw_moves, draw_attainment, draw_stages, draw_bounds, draw_heatmap):
         figure = draw_one(study)
         assert figure is not None
         assert all(any(name in text for text in texts(figure)) for name in ("only:pi1", "only:pi2"))
