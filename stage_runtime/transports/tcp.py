@@ -26,6 +26,8 @@ _TIMEVAL = struct.Struct("@ll")
 _SILENT_PEER_S = 30
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 10, 5, 4
 _BACKLOG = 16
+# Waking up as seldom as this costs nothing.
+_LONG_WAIT_S = 10.0
 # A frame's header and descriptors, and all of a 4 KB payload.
 _AHEAD_BYTES = 8192
 # The kernel wakes a receiver when so much is there.  The last two of them are received as they come, so that what
@@ -180,9 +182,9 @@ class TcpStream(Stream):
         """Have the kernel wait for at most ``seconds``, or leave it at a shorter wait that is near enough.
 
         The callers go on waiting when a wait ended early, and this saves a system call per frame: what is left
-        of a deadline is a little less each time.
+        of a deadline is a little less each time, and between two frames there is none.
         """
-        if seconds / 2 <= self._timeouts.get(option, 0.0) <= seconds:
+        if min(seconds / 2, _LONG_WAIT_S) <= self._timeouts.get(option, 0.0) <= seconds:
             return
         seconds *= 0.75
         self._timeouts[option] = seconds

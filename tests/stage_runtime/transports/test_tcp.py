@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -154,3 +155,14 @@ def test_room_that_the_kernel_does_not_grant_leaves_its_own_sizing(ends: Ends, m
 def test_the_kernel_is_asked_for_what_it_grants() -> None:
     assert tcp._may_send_from(65_536)
     assert not tcp._may_send_from(2**40 // 1024 - 2)
+
+
+def test_waits_that_change_from_frame_to_frame_rarely_cost_a_system_call(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(tcp, "_timeval", lambda seconds: asked.append(seconds) or struct.pack("@ll", 60, 0))
+    for number in range(50):
+        ends[0].send([memoryview(bytes(100))], 100.0 - number / 10)
+        receive(ends[1], 100, 600_000.0 if number % 2 else 100.0 - number / 10)
+    assert len(asked) <= 4
