@@ -77,9 +77,9 @@ def _draw_panel(axes: Axes, shown: Mapping[str, Nearness], splits: Sequence[str]
     rate = [(rows[split], 1 - item.throughput.efficiency.value) for split, item in shown.items() if item.throughput]
     for found, marker, filled in ((latency, "|", True), (rate, "D", False)):
         if found:
-            places, values = zip(*found, strict=True)
-            look = {"color": style.INK, "mfc": style.INK if filled else "white", "mew": 1.3 if filled else 1.0}
-            axes.plot(values, places, marker, ms=8 if filled else 4.5, zorder=4, **look)
+            at, values = zip(*found, strict=True)
+            inside, size = (style.INK, 8.0) if filled else ("white", 4.5)
+            axes.plot(values, at, marker, color=style.INK, mfc=inside, mew=1.2, ms=size, zorder=4)
             ends += values
     axes.axvline(0.0, color=style.INK, lw=0.8, zorder=1)
     axes.set_ylim(len(splits) - 0.4, -0.6)
@@ -98,9 +98,8 @@ def _finish(figure: Figure, study: Study, margin: float) -> None:
     title = study.title
     figure.text(margin / width, 1 - 0.2 / height, title, fontsize=11, fontweight="bold", va="top", color=style.INK)
     handles: list[Patch | Line2D] = [Patch(color=colour, label=label) for label, colour in _PARTS.values()]
-    marker = {"color": style.INK, "ls": ""}
-    handles.append(Line2D([], [], marker="|", mew=1.3, ms=9, label="latency in all", **marker))
-    handles.append(Line2D([], [], marker="D", mfc="white", ms=4.5, label="throughput", **marker))
+    handles.append(Line2D([], [], color=style.INK, ls="", marker="|", mew=1.2, ms=9, label="latency in all"))
+    handles.append(Line2D([], [], color=style.INK, ls="", marker="D", mew=1.2, mfc="white", ms=4.5, label="throughput"))
     figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=8, bbox_to_anchor=(0.5, 0.2 / height))
     note = "1 - efficiency; parts of the latency are shares of it, medians over repeats; left of 0: beyond the bound"
     figure.text(0.5, 0.05 / height, note, ha="center", va="bottom", fontsize=7.5, color=style.MUTED)

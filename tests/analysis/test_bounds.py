@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -50,14 +51,13 @@ def test_every_part_that_is_lost_has_its_own_name(tmp_path: Path) -> None:
     held = (msgspec.structs.replace(row.hops[0], transfer_ms=row.hops[0].transfer_ms + 11.0),)
     before = nearness(tmp_path / "before", [row])["P3"].latency
     assert before is not None
-    for number, (name, changes, ms) in enumerate(
-        [
-            ("computing_ms", {"stages": slower}, 3.0),
-            ("waiting_ms", {"stages": late}, 5.0),
-            ("codec_ms", {"hops": coded}, 7.0),
-            ("link_ms", {"hops": held}, 11.0),
-        ]
-    ):
+    cases: list[tuple[str, dict[str, Any], float]] = [
+        ("computing_ms", {"stages": slower}, 3.0),
+        ("waiting_ms", {"stages": late}, 5.0),
+        ("codec_ms", {"hops": coded}, 7.0),
+        ("link_ms", {"hops": held}, 11.0),
+    ]
+    for number, (name, changes, ms) in enumerate(cases):
         changed = msgspec.structs.replace(row, **changes, latency_ms=(row.latency_ms or 0.0) + ms)
         after = nearness(tmp_path / str(number), [changed])["P3"].latency
         assert after is not None
@@ -111,7 +111,8 @@ def test_the_overview_names_the_split_that_came_least_near(analysis_of_campaign:
     table = bounds_frame(study.nearness)
     for item in items:
         own = table[table["network"] == item.condition.network].set_index("split")[f"{item.objective}_efficiency"]
-        assert (item.splits, item.median) == (len(own), pytest.approx(own.median()))
+        assert item.splits == len(own)
+        assert item.median == pytest.approx(own.median())
         assert (item.least, item.least_split) == (own.min(), own.idxmin())
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ class Log:
         self._now = 0
         self._lock = threading.Lock()
         for number, device in enumerate(chain.devices):
-            device.loader.after_forward = lambda tensor, number=number: self._note(number, tensor)
+            device.loader.after_forward = partial(self._note, number)
 
     def _note(self, number: int, tensor: torch.Tensor) -> torch.Tensor:
         with self._computing():
@@ -107,7 +108,7 @@ def test_a_stage_that_hangs_alone_is_named(three: Chain, guilty: int) -> None:
 
 
 def test_the_first_of_several_batches_does_not_count() -> None:
-    calls = []
+    calls: list[torch.Tensor] = []
     computation: Any = calls.append
     alone = Alone(computation, threads=1)
     alone.measure(torch.zeros(1), [])

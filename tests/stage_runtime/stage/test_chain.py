@@ -91,9 +91,7 @@ def test_no_thread_of_a_run_outlives_it(three: Chain) -> None:
 @pytest.mark.parametrize("guilty", [0, 1, 2])
 @pytest.mark.parametrize("window", [1, 4])
 @pytest.mark.parametrize("call", [3, 10])  # while it computes alone after the first batch, and of the third
-def test_a_failing_stage_is_named_and_the_next_cell_is_well(
-    three: Chain, guilty: int, window: int, call: int
-) -> None:
+def test_a_failing_stage_is_named_and_the_next_cell_is_well(three: Chain, guilty: int, window: int, call: int) -> None:
     calls = 0
 
     def fail_at_the_call(tensor: torch.Tensor) -> torch.Tensor:
