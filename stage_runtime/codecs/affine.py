@@ -8,11 +8,14 @@ place, and where that has fewer too, the whole activation.  What is written are 
 The error of a value is half a step at most, and none in a channel whose values are all alike.  A channel with
 infinities or NaN, or with values further apart than a float can tell, has 253 values and keeps them: the sign of its
 step says so, and its last three codes are -inf, inf and NaN.
+
+Where the steps are known beforehand, as a picture's are, every value comes back but for a float's rounding.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +23,7 @@ import torch
 
 from stage_runtime.codecs.base import CodecOnWire, Part
 from stage_runtime.errors import FormatError
+from stage_runtime.inputs.pictures import Ladder
 from stage_runtime.wire.frames import TensorHeader
 
 _LEAST_VALUES = 48
@@ -37,14 +41,20 @@ Codes = npt.NDArray[np.uint8]
 
 
 class Affine:
-    """Codec ``int8``: a quarter of the bytes of float32, and two numbers for each channel."""
+    """Codec ``int8``: a quarter of the bytes of float32, and two numbers for each channel.
+
+    All values of all activations lie on the ``ladder`` where one is given, with a step for each channel.
+    """
 
     name: CodecOnWire = "int8"
 
-    def __init__(self, activation: TensorHeader) -> None:
+    def __init__(self, activation: TensorHeader, ladder: Ladder | None = None) -> None:
         self._grid = grid = _grid(activation.shape)
         outer, groups, inner = grid
         self._numbers = np.zeros((2, groups, 1), np.float32)
+        self._given = ladder is not None
+        if ladder is not None:
+            self._numbers[:, :, 0] = ladder
         self._codes = np.empty(grid, np.uint8)
         rows = max(1, min(groups, _MOST_AT_ONCE // max(1, inner)))
         samples = max(1, _MOST_AT_ONCE // max(1, inner * groups))
@@ -86,13 +96,7 @@ class Affine:
 
     def _encode(self, values: Floats) -> None:
         steps, least = self._numbers
-        least[:, 0] = values.min(axis=(0, 2))
-        span = values.max(axis=(0, 2))[:, np.newaxis] - least
-        guarded = np.flatnonzero(~np.isfinite(span))
-        least[guarded] = span[guarded] = 0.0
-        np.divide(span, _STEPS, out=steps)
-        steps[span < _LEAST_SPAN] = 0.0
-        per_value = np.divide(_STEPS, span, out=np.zeros_like(span), where=steps > 0)
+        guarded, per_value = ((), 1 / steps) if self._given else self._lay_out(values)
         for samples, groups in self._pieces:
             part = values[samples, groups]
             work = self._work[: part.size].reshape(part.shape)
@@ -102,6 +106,18 @@ class Affine:
             np.copyto(self._codes[samples, groups], work, casting="unsafe")
         for group in guarded:
             steps[group, 0], least[group, 0], self._codes[:, group] = _guarded(values[:, group])
+
+    def _lay_out(self, values: Floats) -> tuple[Sequence[int], Floats]:
+        """Set every channel's ladder by its values; give the channels to guard, and one over each step."""
+        steps, least = self._numbers
+        least[:, 0] = values.min(axis=(0, 2))
+        span = values.max(axis=(0, 2))[:, np.newaxis] - least
+        guarded = np.flatnonzero(~np.isfinite(span))
+        least[guarded] = span[guarded] = 0.0
+        np.divide(span, _STEPS, out=steps)
+        steps[span < _LEAST_SPAN] = 0.0
+        per_value: Floats = np.divide(_STEPS, span, out=np.zeros_like(span), where=steps > 0)
+        return [int(group) for group in guarded], per_value
 
 
 def _grid(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from stage_runtime.codecs.lossless import Lossless
 from stage_runtime.codecs.plain import Plain
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.cell import CodecName
+from stage_runtime.inputs.pictures import Ladder
 from stage_runtime.wire.frames import TensorHeader
 
 NAMES: tuple[CodecOnWire, ...] = get_args(CodecOnWire)
@@ -22,16 +23,18 @@ NUMBERS: dict[CodecOnWire, int] = {name: number for number, name in enumerate(NA
 _MAKERS: dict[CodecOnWire, Callable[[TensorHeader], Codec]] = {
     "none": Plain,
     "fp16": Half,
-    "int8": Affine,
     "lossless": Lossless,
 }
 _ROUNDS: frozenset[CodecOnWire] = frozenset({"fp16", "int8"})
 
 
-def make_codec(name: CodecOnWire, activation: TensorHeader) -> Codec:
-    """Make a codec for activations of this dtype and shape; raises FormatError where it cannot write them."""
+def make_codec(name: CodecOnWire, activation: TensorHeader, ladder: Ladder | None = None) -> Codec:
+    """Make a codec for activations of this dtype and shape, whose values all lie on the ``ladder`` if one is given.
+
+    Raises FormatError where it cannot write them.
+    """
     check_writable(name, activation)
-    return _MAKERS[name](activation)
+    return Affine(activation, ladder) if name == "int8" else _MAKERS[name](activation)
 
 
 def check_writable(name: CodecName, activation: TensorHeader) -> None:
@@ -51,11 +54,17 @@ def can_write(name: CodecName, activation: TensorHeader) -> bool:
 class Writing:
     """The codec of what one stage sends: the one asked for, with ``auto`` what ``choose`` gives for the first batch.
 
-    Raises FormatError where the codec cannot write such activations.
+    With a ``ladder`` all its values lie on that.  Raises FormatError where the codec cannot write such activations.
     """
 
-    def __init__(self, activation: TensorHeader, asked: CodecName, choose: Callable[[torch.Tensor], Codec]) -> None:
-        self._codec = None if asked == "auto" else make_codec(asked, activation)
+    def __init__(
+        self,
+        activation: TensorHeader,
+        asked: CodecName,
+        choose: Callable[[torch.Tensor], Codec],
+        ladder: Ladder | None = None,
+    ) -> None:
+        self._codec = None if asked == "auto" else make_codec(asked, activation, ladder)
         self._choose = choose
 
     @property

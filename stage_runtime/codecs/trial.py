@@ -14,6 +14,7 @@ import torch
 
 from stage_runtime.codecs.base import Codec
 from stage_runtime.codecs.choice import NAMES, can_write, make_codec
+from stage_runtime.inputs.pictures import Ladder
 from stage_runtime.stage.tensors import describe
 
 _log = logging.getLogger(__name__)
@@ -34,17 +35,25 @@ class Trial(NamedTuple):
 class LinkTrial:
     """Finds the codec for a link of ``link_mbit`` (None: unknown), for a cell with so many batches in flight.
 
-    ``computing_s`` tells how long this stage computed the activation.
+    ``computing_s`` tells how long this stage computed the activation, whose values lie on the ``ladder`` if one is
+    given.
     """
 
-    def __init__(self, link_mbit: float | None, window: int, computing_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        link_mbit: float | None,
+        window: int,
+        computing_s: Callable[[], float],
+        ladder: Ladder | None = None,
+    ) -> None:
+        self._ladder = ladder
         self._link_mbit = link_mbit
         self._window = window
         self._computing_s = computing_s
 
     def choose(self, activation: torch.Tensor) -> Codec:
         """Try the codecs and give the quickest."""
-        trials = try_codecs(activation)
+        trials = try_codecs(activation, self._ladder)
         found = quickest(trials, self._link_mbit, self._window, self._computing_s())
         tried = "; ".join(
             f"{each.codec.name} {each.encode_s * 1e3:.2f} ms + {each.decode_s * 1e3:.2f} ms, {each.payload_bytes} bytes"
@@ -54,11 +63,11 @@ class LinkTrial:
         return found.codec
 
 
-def try_codecs(activation: torch.Tensor) -> list[Trial]:
+def try_codecs(activation: torch.Tensor, ladder: Ladder | None = None) -> list[Trial]:
     """Write and read an activation by each codec that can, ``none`` first."""
     plain = describe(activation)
     target = torch.empty_like(activation)
-    return [_try(make_codec(name, plain), activation, target) for name in NAMES if can_write(name, plain)]
+    return [_try(make_codec(name, plain, ladder), activation, target) for name in NAMES if can_write(name, plain)]
 
 
 def quickest(trials: Sequence[Trial], link_mbit: float | None, window: int, computing_s: float) -> Trial:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from stage_runtime.errors import FormatError, ShardError
+from stage_runtime.inputs.pictures import are_pictures
 from stage_runtime.stage.tensors import describe, memory_of
 from stage_runtime.wire.frames import TensorHeader
 
@@ -20,7 +21,12 @@ class Inputs:
 
     def __init__(self, images: torch.Tensor) -> None:
         count = images.shape[0]
+        self._tensor = images
         self._images = np.frombuffer(memory_of(images.contiguous()), np.uint8).reshape(count, -1)
+
+    def are_pictures(self) -> bool:
+        """Say whether the images are normalised pictures of 8 bits a colour."""
+        return self._tensor.dtype is torch.float32 and are_pictures(self._tensor.numpy())
 
     def fill(self, memory: memoryview, size: int, batch: int) -> None:
         """Copy batch number ``batch`` of ``size`` images into ``memory``; after the last image comes the first.

@@ -10,6 +10,7 @@ from stage_runtime import __version__
 from stage_runtime.codecs.choice import Writing
 from stage_runtime.codecs.trial import LinkTrial
 from stage_runtime.errors import CellError, SplitbedError, TransportError
+from stage_runtime.inputs.pictures import Ladder
 from stage_runtime.stage.alone import Alone
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.hop import Hop, lost
@@ -67,6 +68,10 @@ class Run(RunState):
     def prepare(self) -> None:
         """Do what else a kind of run needs before it starts; may raise SplitbedError."""
 
+    def ladder(self) -> Ladder | None:
+        """Say what ladder all values of this stage's outputs lie on, if it knows one."""
+        return None
+
     def deliver(self, index: int, output: torch.Tensor) -> int:
         """Take an output of the last stage; give when that began."""
         raise NotImplementedError
@@ -106,7 +111,8 @@ class Run(RunState):
             channel = channel or neighbours.connect(below, self.cell.transport, self._deadline)
         except TransportError as exc:
             raise RunFailed(self.fail(lost(below.device, exc))) from exc
-        trial = LinkTrial(self.plan.mine.link_mbit, self.cell.window, self._first_compute_s)
+        ladder = self.ladder() if self.cell.codec != "none" else None
+        trial = LinkTrial(self.plan.mine.link_mbit, self.cell.window, self._first_compute_s, ladder)
         hop = Hop(
             channel=channel,
             reused=reused,
@@ -114,7 +120,7 @@ class Run(RunState):
             plan=self.plan,
             deadline=self._deadline,
             above=self,
-            writing=Writing(self.plan.gives, self.cell.codec, trial.choose),
+            writing=Writing(self.plan.gives, self.cell.codec, trial.choose, ladder),
         )
         with self.changed:
             self._hop, self._hop_stale = hop, False
