@@ -12,6 +12,14 @@ of them again. Milliseconds are this machine's: what carries over are ratios.
 """
 
 
+def put_figure(document: Path, name: str, content: bytes) -> str:
+    """Write a figure into the folder beside the document that has its name; give the link that a section needs."""
+    beside = document.parent / document.stem
+    beside.mkdir(parents=True, exist_ok=True)
+    (beside / name).write_bytes(content)
+    return f"{document.stem}/{name}"
+
+
 def put_section(path: Path, name: str, text: str) -> None:
     """Write `text` as the section `name` of the document at `path`, in place of the one that is there.
 

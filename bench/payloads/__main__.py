@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from analysis.figures import style
+from bench.document import put_figure, put_section
 from bench.payloads.figure import draw
 from bench.payloads.measure import DEVICES, measure_idle, measure_link
 from bench.payloads.results import OnLink, Payloads, read, write
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--prefix", default="sbpay", metavar="NAME", help="of the virtual devices; default: sbpay")
     add("--subnets", default="10.220", metavar="A.B", help="they are in A.B.0.0/24 and A.B.1.0/24; default: 10.220")
     add("--out", type=Path, default=_DEFAULT_OUT, metavar="DIR", help="default: results/bench-payloads")
+    add("--document", type=Path, metavar="FILE", help="also write a section into this document")
     add("--again", action="store_true", help="measure nothing; write table and plot of the results in DIR again")
     return parser
 
@@ -69,9 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SplitbedError as exc:
         sys.stderr.write(f"bench.payloads: {exc}\n")
         return 1
-    (options.out / "payloads.md").write_text(markdown(results), encoding="utf-8")
-    (options.out / "payloads.svg").write_bytes(style.write(draw(results), "svg"))
-    sys.stdout.write(markdown(results))
+    text, picture = markdown(results), style.write(draw(results), "svg")
+    (options.out / "payloads.md").write_text(text, encoding="utf-8")
+    (options.out / "payloads.svg").write_bytes(picture)
+    if options.document is not None:
+        link = f"![Goodput by payload]({put_figure(options.document, 'payloads.svg', picture)})"
+        head = "## Payloads\n\nBy `python -m bench.payloads`."
+        put_section(options.document, "payloads", f"{head}\n\n{link}\n\n{text}")
+    sys.stdout.write(text)
     return 0
 
 

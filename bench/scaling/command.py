@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.document import put_section
+from bench.document import put_figure, put_section
 from bench.own_devices import own_devices
 from bench.scaling.compute import spots_of
 from bench.scaling.series import CUTS, NETWORKS, SERIES, STAGES, Growth, parse_axes
@@ -102,9 +102,6 @@ def show(growth: Growth, folder: Path, document: Path | None) -> None:
         picture = write(draw(series, growth.model, spots), "svg")
         (folder / name).write_bytes(picture)
         if document is not None:
-            beside = document.parent / document.stem
-            beside.mkdir(parents=True, exist_ok=True)
-            (beside / name).write_bytes(picture)
-            link = f"![{series.title}: throughput and latency]({document.stem}/{name})"
+            link = f"![{series.title}: throughput and latency]({put_figure(document, name, picture)})"
             told = f"## {series.title}\n\nBy `python -m bench.scaling`. {said}\n\n{link}\n\n{table(series, spots)}"
             put_section(document, f"scaling-{series.axis}", told)

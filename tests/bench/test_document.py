@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.document import put_section
+from bench.document import put_figure, put_section
 
 
 def test_sections_come_in_the_order_first_written_and_are_replaced_alone(tmp_path: Path) -> None:
@@ -27,3 +27,10 @@ def test_what_a_person_wrote_around_a_section_stays(tmp_path: Path) -> None:
     path.write_text("# Mine\n\n<!-- one: begin -->\nold\n<!-- one: end -->\n\nmy own words\n")
     put_section(path, "one", "new")
     assert path.read_text() == "# Mine\n\n<!-- one: begin -->\nnew\n<!-- one: end -->\n\nmy own words\n"
+
+
+def test_figures_lie_in_a_folder_of_the_documents_name(tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "performance.md"
+    link = put_figure(path, "batch.svg", b"<svg/>")
+    assert link == "performance/batch.svg"
+    assert (path.parent / link).read_bytes() == b"<svg/>"
