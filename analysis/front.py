@@ -146,7 +146,9 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats:
     if painters is None:
         write_tables(analysis, folder, runs=runs)
         return
-    drawing = painters.begin({"studies": analysis.studies, "transports": analysis.transports}, formats)
+    drawing = painters.begin(
+        {"studies": analysis.studies, "transports": analysis.transports, "codecs": analysis.tradeoffs}, formats
+    )
     write_tables(analysis, folder, runs=runs)
     pictures = painters.finish(drawing, folder)
     (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")

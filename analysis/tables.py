@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.bounds_tables import bounds_frame
+from analysis.codecs_tables import codecs_frame
 from analysis.compute import Analysis
 from analysis.conclusion import Conclusion
 from analysis.devices import devices_frame
@@ -121,6 +122,7 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "bounds": bounds_frame([item for study in analysis.studies for item in study.nearness]),
         "transports": transports_frame(analysis.transports),
         "transport_summary": transport_summary_frame(analysis.transport_summaries),
+        "codecs": codecs_frame(analysis.tradeoffs),
         "devices": devices_frame(analysis.runs),
         "stages": stages_frame(analysis.runs),
         "links": links_frame(analysis.runs),

@@ -16,11 +16,11 @@ from analysis.figures.picture import Picture
 MOST_WORKERS = 4
 
 
-Subjects = Literal["studies", "transports"]
+Subjects = Literal["studies", "transports", "codecs"]
 
 
 class Subject(Protocol):
-    """What a figure is of: a study, or a comparison of transports."""
+    """What a figure is of: a study, or a comparison of transports or codecs."""
 
     @property
     def slug(self) -> str:
@@ -77,6 +77,10 @@ _TRANSPORTS_TEXT = (
     "Each split over both transports in the same blocks of runs. Latency right of 1 and throughput left of 1: RPC is "
     "slower."
 )
+_CODECS_TEXT = (
+    "Each point is a split with a codec: how long a batch takes, and how far its output is from the unsplit model's in "
+    "float32. The stepped line is the front: the least error that each latency allows."
+)
 _HEATMAP_TEXT = "Darker is better; the best of each network is framed."
 
 KINDS = (
@@ -101,6 +105,7 @@ KINDS = (
         _TRANSPORTS_TEXT,
         subjects="transports",
     ),
+    Kind("codecs", "analysis.figures.codecs", "draw_codecs", "Latency and error", _CODECS_TEXT, subjects="codecs"),
 )
 
 

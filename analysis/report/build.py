@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.bounds_tables import overview
+from analysis.codecs import Tradeoff
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
 from analysis.devices import FIGURES, devices_frame
@@ -59,6 +60,7 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
         transports=[_transports(item, pictures.get(item.slug, ())) for item in analysis.transports],
         transport_words=transport_words(analysis.transport_summaries),
         transport_summaries=analysis.transport_summaries,
+        tradeoffs=[_tradeoff(item, pictures.get(item.slug, ())) for item in analysis.tradeoffs],
         base=BASE,
         other=OTHER,
         cautions=analysis.cautions,
@@ -124,6 +126,10 @@ def _transports(comparison: Comparison, pictures: Sequence[Picture]) -> dict[str
         "pictures": pictures,
         "pairs": comparison.splits,
     }
+
+
+def _tradeoff(tradeoff: Tradeoff, pictures: Sequence[Picture]) -> dict[str, Any]:
+    return {"title": tradeoff.title, "pictures": pictures, "trades": tradeoff.trades}
 
 
 def _devices(found: pd.DataFrame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote
 from xml.dom import minidom
 
@@ -130,8 +131,15 @@ def test_drawing_leaves_a_notebooks_settings_alone(study: Study) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
-def test_a_figure_is_written_as_svg_and_png_alike_each_time(analysis_of_both: Analysis, kind: Kind) -> None:
-    subject: Subject = (analysis_of_both.studies if kind.subjects == "studies" else analysis_of_both.transports)[0]
+def test_a_figure_is_written_as_svg_and_png_alike_each_time(
+    analysis_of_both: Analysis, analysis_of_codecs: Analysis, kind: Kind
+) -> None:
+    subjects: dict[str, Sequence[Subject]] = {
+        "studies": analysis_of_both.studies,
+        "transports": analysis_of_both.transports,
+        "codecs": analysis_of_codecs.tradeoffs,
+    }
+    subject = subjects[kind.subjects][0]
     first, second = draw([subject, subject], kind, ("svg", "png"))
     assert first is not None
     assert first == second
