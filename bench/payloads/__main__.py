@@ -75,9 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.out / "payloads.md").write_text(text, encoding="utf-8")
     (options.out / "payloads.svg").write_bytes(picture)
     if options.document is not None:
-        link = f"![Goodput by payload]({put_figure(options.document, 'payloads.svg', picture)})"
-        head = "## Payloads\n\nBy `python -m bench.payloads`."
-        put_section(options.document, "payloads", f"{head}\n\n{link}\n\n{text}")
+        link = put_figure(options.document, "payloads.svg", picture)
+        put_section(options.document, "payloads", markdown(results, link))
     sys.stdout.write(text)
     return 0
 

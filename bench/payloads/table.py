@@ -99,12 +99,37 @@ def size_text(count: int) -> str:
     return f"{count // 2**20} MB" if count >= 2**20 else f"{count // 1024} KB"
 
 
-def markdown(results: Payloads) -> str:
-    """Write everything for a reader."""
-    parts = [_link_text(link) for link in results.links]
+def markdown(results: Payloads, picture: str = "payloads.svg") -> str:
+    """Write everything for a reader; ``picture`` is where the figure lies."""
+    parts = ["## Payloads", f"By `python -m bench.payloads`. {overview(results)}", f"![Goodput by payload]({picture})"]
+    parts += [_link_text(link) for link in results.links]
     if results.idle:
         parts.append(_idle_text(results.idle))
     return "\n\n".join(parts) + "\n"
+
+
+def overview(results: Payloads) -> str:
+    """Say in a few sentences what came out over all links."""
+    tcp = results.device.get("tcp", {})
+    slow = "on" if tcp.get("slow_start_after_idle") == "1" else "off"
+    control = tcp.get("congestion_control", "unknown")
+    said = [f"Two devices with a core each, congestion control {control}, slow start after idle times {slow}."]
+    found = [(link, least_share(link)) for link in results.links]
+    shares = [(least.share.value, link, least) for link, least in found if least is not None and least.share]
+    if shares:
+        value, link, least = min(shares, key=lambda found: found[0])
+        said.append(
+            f"From {size_text(LARGE_BYTES)} on, TCP's least share of iperf3's rate is {number(value)} "
+            f"({size_text(least.payload_bytes)} under `{link.network}`)."
+        )
+    trips = [(one.times.value, link) for link in results.links for one in pings(link) if one.over == "tcp"]
+    if trips:
+        value, link = max(trips, key=lambda found: found[0])
+        said.append(
+            f"A round trip of 4 KB takes at most {number(value)} times what bare blocking sockets take "
+            f"(under `{link.network}`)."
+        )
+    return " ".join(said)
 
 
 def _link_text(link: OnLink) -> str:

@@ -9,39 +9,9 @@ import pytest
 from analysis.figures import style
 from bench.payloads import table
 from bench.payloads.figure import draw
-from bench.payloads.results import Goodput, IdleTime, OnLink, Payloads, Round, RoundTrip, read, write
+from bench.payloads.results import IdleTime, read, write
 from bench.testbed import BenchError
-
-KIB, MIB = 1024, 2**20
-# share of iperf3's 900 and 1000 Mbit/s, by payload, in three rounds
-SHARES = {4 * KIB: (0.5, 0.5, 0.5), 256 * KIB: (0.97, 0.96, 0.98), 64 * MIB: (0.99, 0.98, 1.0)}
-
-
-def a_round(number: int, iperf: tuple[float, ...] = (900.0, 1000.0)) -> Round:
-    goodputs = [
-        Goodput(transport=transport, payload_bytes=size, frames=4, mbit=950 * shares[number] * factor)
-        for transport, factor in (("rpc", 0.5), ("tcp", 1.0))
-        for size, shares in reversed(SHARES.items())
-    ]
-    trips = [
-        RoundTrip(over=over, payload_bytes=4 * KIB, count=100, ms=factor * (1 + number / 100))
-        for over, factor in (("bare", 1.0), ("tcp", 1.2), ("rpc", 4.0))
-    ]
-    return Round(iperf_mbit=iperf, goodputs=tuple(goodputs), round_trips=tuple(trips))
-
-
-def a_link(**different: object) -> OnLink:
-    given = {
-        "network": "lan",
-        "condition": {"rate_mbit": 1000, "delay_ms": 0.2},
-        "room_bytes": 1_350_000,
-        "rounds": tuple(a_round(number) for number in range(3)),
-    }
-    return OnLink(**given | different)  # type: ignore[arg-type]
-
-
-def results(*links: OnLink, idle: tuple[IdleTime, ...] = ()) -> Payloads:
-    return Payloads(started="2026-01-01T00:00:00+00:00", device={"kernel": "6"}, links=links, idle=idle)
+from tests.bench.payloads.made import KIB, MIB, SHARES, a_link, a_round, results
 
 
 def test_a_share_is_of_the_same_rounds_iperf() -> None:
@@ -87,6 +57,15 @@ def test_the_table_has_a_row_per_payload_and_says_what_was_left_out() -> None:
     assert "| 64 MB |" in text
     assert "takes too long on this link: 64 MB" in text
     assert "1000 Mbit/s, 0.2 ms each way" in text
+
+
+def test_the_overview_names_the_worst_of_all_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = a_link()
+    monkeypatch.setitem(SHARES, 64 * MIB, (0.9, 0.9, 0.9))
+    said = table.overview(results(good, a_link(network="mbit5")))
+    assert "least share of iperf3's rate is 0.90 (64 MB under `mbit5`)" in said
+    assert "at most 1.20 times" in said
+    assert "congestion control cubic, slow start after idle times off" in said
 
 
 def test_without_iperf_there_is_no_share_and_no_verdict() -> None:
