@@ -12,8 +12,8 @@ from bench.testbed import BenchError
 
 _TRY_FOR_S = 10.0
 _END_WITHIN_S = 60.0
-# iperf3 leaves this much at its beginning out of its figure.
-_OMIT_S = 0.5
+# iperf3 leaves so many whole seconds at its beginning out of its figure.
+_OMIT_S = 1
 TIMEOUT_S = 60.0
 
 
@@ -29,7 +29,7 @@ def start_iperf(address: str, port: int) -> subprocess.Popen[bytes]:
 def measure_iperf(address: str, port: int, seconds: float) -> float:
     """Run one test to a listening iperf3 and give the rate that it received, in 10⁶ bits per second."""
     words = [_iperf(), "--client", address, "--port", str(port), "--json"]
-    words += ["--time", f"{max(1, round(seconds))}", "--omit", f"{_OMIT_S:g}"]
+    words += ["--time", f"{max(1, round(seconds))}", "--omit", f"{_OMIT_S}"]
     end = time.monotonic() + _TRY_FOR_S
     while True:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds + _END_WITHIN_S)
