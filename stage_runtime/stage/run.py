@@ -11,12 +11,12 @@ from stage_runtime.codecs.choice import Writing
 from stage_runtime.codecs.trial import LinkTrial
 from stage_runtime.errors import CellError, SplitbedError, TransportError
 from stage_runtime.inputs.pictures import Ladder
-from stage_runtime.stage.alone import Alone
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.hop import Hop, lost
 from stage_runtime.stage.pipeline import Pipeline
 from stage_runtime.stage.plan import check_device, plan_stage, read_manifest
-from stage_runtime.stage.run_state import RunFailed, RunState
+from stage_runtime.stage.rounds import RoundsRun
+from stage_runtime.stage.run_state import RunFailed
 from stage_runtime.telemetry.machine import own_cores, read_machine
 from stage_runtime.wire.messages import Configure, Error, Figures, StageReport
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
 
 
-class Run(RunState):
+class Run(RoundsRun):
     """One stage's part in one run."""
 
     def set_up(self) -> None:
@@ -61,9 +61,8 @@ class Run(RunState):
             self.phase = "running"
         if failed:
             self._pipeline.stop()  # fail() came before there was anything to stop
-        self._alone = Alone(self._loaded(), self._workplace.threads, self._workplace.quota_period_s)
         self._pipeline.start()
-        self._compute(self.plan.round_after or self.plan.total)
+        self.begin_computing(self._loaded())
 
     def prepare(self) -> None:
         """Do what else a kind of run needs before it starts; may raise SplitbedError."""
@@ -158,42 +157,6 @@ class Run(RunState):
             raise RunFailed(self.fail(hop.connection_error(exc))) from exc
         self.wait_until(lambda: hop.pings.answered)
 
-    def _compute(self, count: int) -> None:
-        pipeline = self.pipeline
-        self._workplace.compute.submit(lambda: pipeline.compute(count))
-
-    def round_alone(self) -> None:
-        """Have this stage compute alone, then those below, one after the other; no batch may be under way."""
-        first = self.pipeline.timeline.batches_computed < self.plan.total
-        self.phase = "alone"
-        if self.plan.mine.first < self.plan.mine.last:
-            self._workplace.compute.submit(self._take_turn)
-            self.wait_until(lambda: self._turns_taken > self._rounds)
-        self.phase = "waiting"
-        if self._hop is not None:
-            self._round_below(self._hop)
-        self._rounds += 1
-        self.phase = "running"
-        if first:
-            if self.plan.round_after == self.plan.cell.warmup:
-                self.pipeline.telemetry.begin()
-            self._compute(self.plan.total - self.plan.round_after)
-
-    def _take_turn(self) -> None:
-        if self._alone is None:
-            raise RuntimeError("nothing measures the blocks alone")
-        self.pipeline.compute_alone(self._alone.measure)
-        with self.changed:
-            self._turns_taken += 1
-            self.changed.notify_all()
-
-    def _round_below(self, hop: Hop) -> None:
-        try:
-            hop.send_alone()
-        except TransportError as exc:
-            raise RunFailed(self.fail(hop.connection_error(exc))) from exc
-        self.wait_until(lambda: self._rounds_below > self._rounds)
-
     def collect(self) -> Figures:
         """Finish the stages below, and put what this stage noted before what they did; raises RunFailed."""
         self.phase = "finishing"
@@ -226,8 +189,8 @@ class Run(RunState):
             load_ms=self._loaded().load_ms,
             instants=self.pipeline.timeline.instants(),
             telemetry=self.pipeline.telemetry.figures(),
-            alone_ms=tuple(self._alone.wall_ms) if self._alone is not None else (),
-            alone_cpu_ms=tuple(self._alone.cpu_ms) if self._alone is not None else (),
+            alone_ms=tuple(self.alone.wall_ms),
+            alone_cpu_ms=tuple(self.alone.cpu_ms),
             cores_shared=self._workplace.oversubscribed,
             cores=own_cores(),
             machine=read_machine(),
