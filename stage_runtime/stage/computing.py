@@ -30,6 +30,8 @@ class ComputeThread:
     def __init__(self, threads: int) -> None:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         torch.set_num_threads(threads)
+        # a GPU's convolutions would multiply with 10 bits of mantissa (TF32), and the output differ by a thousandth
+        torch.backends.cudnn.allow_tf32 = False
         threading.Thread(target=self._work, name="compute", daemon=True).start()
 
     def submit(self, job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -11,8 +12,9 @@ from safetensors.torch import load_file
 
 from stage_runtime.codecs.base import CodecOnWire
 from stage_runtime.codecs.choice import NUMBERS
+from stage_runtime.transports.tcp import TcpTransport
 from stage_runtime.wire.channel import Channel
-from tests.stage_runtime.stage.chain import Chain, expected_output
+from tests.stage_runtime.stage.chain import SHAPE, Chain, chain, expected_output, write_cache
 
 # The largest error of one hop over the activation's largest magnitude; blocks triple values and errors alike.
 MOST_ERROR = {"none": 0.0, "lossless": 0.0, "fp16": 2**-11, "int8": 2 * 0.502 / 255}
@@ -36,6 +38,19 @@ def test_every_codec_gives_the_output_within_its_error(
         assert (hop.codec, hop.raw_bytes) == (codec, RAW)
         assert hop.bytes <= {"none": 1.001, "lossless": 1.001, "fp16": 0.502, "int8": 0.26}[codec] * RAW
         assert (hop.encode_ms > 0) == (hop.decode_ms > 0) == (codec != "none")
+
+
+@pytest.mark.parametrize("codec", ["int8", "lossless"])
+def test_several_tensors_of_a_frame_come_over_sockets(tmp_path: Path, codec: CodecOnWire) -> None:
+    manifest, images = write_cache(tmp_path / "cache", SHAPE)
+    with chain(tmp_path, tmp_path / "cache", 3, TcpTransport()) as devices:
+        three = Chain(devices, manifest, images, tmp_path)
+        saved = tmp_path / "output.safetensors"
+        measured = devices[0].service.lead(three.cell(codec=codec, window=3, batches=5), saved).measure()
+    assert measured.status == "ok", measured.reason
+    expected = expected_output(images, 2, range(1, 6))
+    error = (load_file(saved)["output"] - expected).abs().max() / expected.abs().max()
+    assert float(error) <= 2 * MOST_ERROR[codec]
 
 
 def test_writing_and_reading_have_instants_of_their_own(three: Chain) -> None:
