@@ -19,8 +19,6 @@ from sweep.lines import DurableLines, whole_lines
 from sweep.testbed import Device
 
 BASELINE = "baseline.jsonl"
-# Above the ports of stages, probes and RPC.
-_PORT = 47310
 _LEAST_BATCHES = max(WINDOWS) + 1
 _SLACK_S = 120.0
 _FAILURES = 3
@@ -109,7 +107,6 @@ class Baseline:
             order_for(
                 cell,
                 self._devices[stage.device],
-                port=_PORT,
                 batches=BATCHES,
                 least=_LEAST_BATCHES,
                 limit_s=self._limit_s,

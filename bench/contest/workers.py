@@ -103,8 +103,8 @@ class Workers:
                 self._workers = [Worker(name, self._stack.enter_context(self._start(name))) for name in self._names]
             near, far = self._workers
             far.tell(second)
-            far.hear(timeout_s, self._stopped)
-            near.tell(first)
+            listening = far.hear(timeout_s, self._stopped)
+            near.tell(msgspec.structs.replace(first, port=listening.port))
             return near.hear(timeout_s, self._stopped), far.hear(timeout_s, self._stopped)
         except BenchError:
             self.close()
@@ -136,10 +136,8 @@ def start_on(bed: VirtualTestbed, devices: dict[str, Device]) -> Start:
     return start
 
 
-def order_for(
-    cell: Cell, device: Device, *, port: int, batches: int, least: int, limit_s: float, one_in_flight: bool
-) -> Order:
-    """Write the order for the part of `cell`'s chain that `device` is; `port` is where the second part listens."""
+def order_for(cell: Cell, device: Device, *, batches: int, least: int, limit_s: float, one_in_flight: bool) -> Order:
+    """Write the order for the part of `cell`'s chain that `device` is."""
     first, second = cell.stages
     return Order(
         part="first" if device.name == first.device else "second",
@@ -150,7 +148,6 @@ def order_for(
         cut=first.last,
         blocks=second.last,
         address=second.address,
-        port=port,
         threads=max(1, int(device.cpus or 1)),
         batch=cell.batch,
         batches=batches,

@@ -44,7 +44,7 @@ def _first(order: Order, loads: Loads) -> Answer:
 def _second(order: Order, loads: Loads, say: Callable[[Answer], None]) -> Answer:
     work = loads.load(order)
     with _listening(order) as listener:
-        say(Answer(listening=True))
+        say(Answer(port=listener.getsockname()[1]))
         connection, _ = listener.accept()
         with connection:
             connection.settimeout(order.timeout_s)
@@ -54,7 +54,7 @@ def _second(order: Order, loads: Loads, say: Callable[[Answer], None]) -> Answer
 @contextmanager
 def _listening(order: Order) -> Iterator[socket.socket]:
     """Listen on the data address alone: whoever reaches a pickle's reader can run code."""
-    with socket.create_server((order.address, order.port), backlog=1) as listener:
+    with socket.create_server((order.address, 0), backlog=1) as listener:
         listener.settimeout(order.timeout_s)
         yield listener
 

@@ -11,7 +11,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One run of one part.
 
     The first part computes blocks ``[0, cut)`` of ``blocks``, the second the others; the second listens at ``address``
-    and ``port``.
+    on a port that it finds free, which the first is then told.
     ``batches`` batches of ``batch`` images are measured after ``warmup`` that are not, or as many, at least
     ``least``, as fit into ``limit_s`` seconds (0: all).  With ``one_in_flight`` the second part sends each output back
     and the first waits for it; without, batches follow each other and nothing comes back, as published.
@@ -26,7 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cut: int
     blocks: int
     address: str
-    port: int
+    port: int = 0
     threads: int
     batch: int
     batches: int
@@ -63,9 +63,9 @@ class SecondFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One line that a part says: that it listens, what it measured, or why it could not."""
+    """One line that a part says: the port that it listens on, what it measured, or why it could not."""
 
-    listening: bool = False
+    port: int = 0
     first: FirstFigures | None = None
     second: SecondFigures | None = None
     error: str = ""

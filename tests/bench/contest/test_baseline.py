@@ -74,8 +74,7 @@ def test_both_parts_are_told_the_same_cut(tmp_path: Path) -> None:
         assert (first.cut, first.blocks) == (second.cut, second.blocks)
         assert first.cut in {3, 6}
         assert first.blocks == 13
-        assert (first.address, first.port) == (second.address, second.port)
-        assert first.address == DEVICES["v2"].data_address
+        assert first.address == second.address == DEVICES["v2"].data_address
         assert first.shards_dir == "/nowhere/v1/shards"
         assert second.shards_dir == "/nowhere/v2/shards"
         assert first.least == 4, "a window of three and one, as our cells have at least"
@@ -125,10 +124,11 @@ for line in sys.stdin:
     elif order["cut"] == 98:
         sys.exit(1)
     elif order["part"] == "first":
-        print(json.dumps({"first": {"bytes": 1, "compute_ms": [1], "pickle_ms": [1], "send_ms": [1]}}), flush=True)
+        told = {"bytes": order["port"], "compute_ms": [1], "pickle_ms": [1], "send_ms": [1]}
+        print(json.dumps({"first": told}), flush=True)
     else:
         more = json.dumps({"second": {"computed_ms": [0], "receive_ms": [1], "unpickle_ms": [1], "compute_ms": [1]}})
-        print(json.dumps({"listening": True}) + "\\n" + more, flush=True)
+        print(json.dumps({"port": 47}) + "\\n" + more, flush=True)
 """
 
 
@@ -141,7 +141,7 @@ class TestWorkers:
 
     def orders(self, cut: int = 3) -> tuple[Order, Order]:
         cell = jobs()[0].cell
-        told: dict[str, Any] = {"port": 1, "batches": 2, "least": 2, "limit_s": 1.0, "one_in_flight": True}
+        told: dict[str, Any] = {"batches": 2, "least": 2, "limit_s": 1.0, "one_in_flight": True}
         first, second = (order_for(cell, DEVICES[stage.device], **told) for stage in cell.stages)
         return first, Order(**{name: getattr(second, name) for name in Order.__struct_fields__} | {"cut": cut})
 
@@ -151,6 +151,7 @@ class TestWorkers:
             for _ in range(2):
                 near, far = workers.run(*self.orders(), 20.0)
                 assert near.first is not None
+                assert near.first.bytes == 47, "the first part is told where the second listens"
                 assert far.second is not None
         assert self.started == 2
 
