@@ -20,13 +20,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import pandas as pd
 
 from analysis.intervals import Interval, interval
 from analysis.summary import Condition, Point
-from stage_runtime.formats.row import HopFigures, LinkDirection, StageFigures
-from sweep.bounds import Limit, find_bounds
 
 
 class Lost(NamedTuple):
@@ -58,12 +55,15 @@ class LatencyGap:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ThroughputGap:
-    """Throughput against its bound, over the runs of the point's window; ``limit`` is what mostly set the bound."""
+    """Throughput against its bound, over the runs of the point's window.
+
+    ``limit`` is what mostly set the bound (``stage``, ``link``, ``cores``, ``window``), and ``where`` which of them.
+    """
 
     window: int
     bound_ips: float
     efficiency: Interval
-    limit: Limit
+    limit: str
     where: str
     lost: LostPeriod
 
@@ -87,9 +87,9 @@ class _Run(NamedTuple):
     throughput_bound_ips: float
     latency_efficiency: float
     throughput_efficiency: float
+    throughput_limit: str
     stages: Sequence[Mapping[str, Any]]
     hops: Sequence[Mapping[str, Any]]
-    link: Sequence[Mapping[str, Any]]
 
 
 def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]:
@@ -143,32 +143,25 @@ def _lost(run: _Run) -> Lost:
 
 
 def _throughput(runs: Sequence[_Run]) -> ThroughputGap | None:
-    found = [
-        (run, bounds.period)
-        for run in runs
-        if run.throughput_efficiency > 0
-        and (
-            bounds := find_bounds(
-                msgspec.convert(run.stages, tuple[StageFigures, ...]),
-                msgspec.convert(run.hops, tuple[HopFigures, ...]),
-                msgspec.convert(run.link, tuple[LinkDirection, ...]),
-                run.window,
-            )
-        )
-    ]
+    found = [run for run in runs if run.throughput_efficiency > 0]
     if not found:
         return None
-    ((limit, where), _) = Counter((period.limit, period.where) for _, period in found).most_common(1)[0]
-    lost = []
-    for run, period in found:
-        compute = {stage["device"]: stage["compute_ms"] for stage in run.stages}
-        computing = compute[period.where] - period.ms if period.limit == "stage" else 0.0
-        lost.append(LostPeriod(computing, run.batch * 1e3 / run.throughput_ips - period.ms - computing))
+    ((limit, _),) = Counter(run.throughput_limit for run in found).most_common(1)
+    name, _, where = limit.partition(" ")
+    lost = [_lost_period(run) for run in found]
     return ThroughputGap(
-        window=runs[0].window,
-        bound_ips=statistics.median(run.throughput_bound_ips for run, _ in found),
-        efficiency=interval([[run.throughput_efficiency] for run, _ in found]),
-        limit=limit,
+        window=found[0].window,
+        bound_ips=statistics.median(run.throughput_bound_ips for run in found),
+        efficiency=interval([[run.throughput_efficiency] for run in found]),
+        limit=name,
         where=where,
         lost=LostPeriod(*(statistics.median(part) for part in zip(*lost, strict=True))),
     )
+
+
+def _lost_period(run: _Run) -> LostPeriod:
+    limit, _, where = run.throughput_limit.partition(" ")
+    least_ms = run.batch * 1e3 / run.throughput_bound_ips
+    compute = {stage["device"]: stage["compute_ms"] for stage in run.stages}
+    computing = compute[where] - least_ms if limit == "stage" else 0.0
+    return LostPeriod(computing, run.batch * 1e3 / run.throughput_ips - least_ms - computing)

@@ -215,7 +215,7 @@ def make_row(
     )
 
 
-def _near(cell: Cell, measurement: Measurement, bounds: Bounds) -> dict[str, float | None]:
+def _near(cell: Cell, measurement: Measurement, bounds: Bounds) -> dict[str, float | str | None]:
     """Give the bounds, and how near the run came to them; where batches queue, latency has no efficiency."""
     most_ips = bounds.throughput_ips(cell.batch)
     latency = measurement.latency_ms if cell.window == 1 else None
@@ -223,5 +223,6 @@ def _near(cell: Cell, measurement: Measurement, bounds: Bounds) -> dict[str, flo
         "latency_bound_ms": bounds.latency_ms,
         "throughput_bound_ips": most_ips,
         "latency_efficiency": bounds.latency_ms / latency if latency else None,
+        "throughput_limit": f"{bounds.period.limit} {bounds.period.where}" if most_ips else None,
         "throughput_efficiency": (measurement.throughput_ips or 0.0) / most_ips if most_ips else None,
     }

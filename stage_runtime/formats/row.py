@@ -186,7 +186,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One run: the cell, the measurement, the link, the campaign.
 
     The bounds are what no runtime can beat with these stages on these links, and an efficiency is how near the run
-    came to its bound (1 is at it); None where the run failed or a stage was not measured alone.
+    came to its bound (1 is at it); None where the run failed or a stage was not measured alone.  ``throughput_limit``
+    says what sets the throughput's: ``stage``, ``link``, ``cores`` or ``window``, a space, and which.
     """
 
     schema: int = ROW_SCHEMA
@@ -242,3 +243,4 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     throughput_bound_ips: float | None = None
     latency_efficiency: float | None = None
     throughput_efficiency: float | None = None
+    throughput_limit: str | None = None

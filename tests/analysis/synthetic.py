@@ -186,6 +186,7 @@ def make_row(
         latency_efficiency=bounds.latency_ms / latency_ms if window == 1 else None,
         throughput_bound_ips=most_ips,
         throughput_efficiency=throughput_ips / most_ips,
+        throughput_limit=f"{bounds.period.limit} {bounds.period.where}",
     )
 
 
@@ -208,6 +209,7 @@ def failed(row: Row, reason: str) -> Row:
         row, status="failed", reason=reason, failed_device=row.devices[-1], latency_ms=None, response_ms=None,
         throughput_ips=None, batch_latency_ms=(), batch_response_ms=(), warmup_response_ms=(), stages=(),
         hops=(), latency_bound_ms=None, latency_efficiency=None, throughput_bound_ips=None, throughput_efficiency=None,
+        throughput_limit=None,
     )  # fmt: skip
 
 

@@ -89,7 +89,12 @@ def test_where_the_link_sets_the_period_none_of_it_is_computing(tmp_path: Path) 
 def test_runs_from_before_there_were_bounds_have_none(tmp_path: Path) -> None:
     old = [
         msgspec.structs.replace(
-            row, latency_bound_ms=None, latency_efficiency=None, throughput_bound_ips=None, throughput_efficiency=None
+            row,
+            latency_bound_ms=None,
+            latency_efficiency=None,
+            throughput_bound_ips=None,
+            throughput_efficiency=None,
+            throughput_limit=None,
         )
         for row in make_rows(PLAN)
     ]

@@ -266,6 +266,7 @@ def test_a_row_says_how_near_the_run_came_to_its_bounds(window: int) -> None:
     assert (row.latency_bound_ms, row.throughput_bound_ips) == (10.0, most_ips)
     assert row.latency_efficiency == (10.0 / 12.5 if window == 1 else None)
     assert row.throughput_efficiency == 80.0 / most_ips
+    assert row.throughput_limit == ("window 1" if window == 1 else "stage v1")
     row = make_row("c", cell, good(stages=()), weights="w", links=(), warnings=())
     assert (row.latency_bound_ms, row.throughput_efficiency) == (None, None)
 
