@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from stage_runtime.allocator import give_back_freed_memory
 from stage_runtime.engines.base import Blocks, Engine
 from stage_runtime.engines.eager import TorchEngine
 from stage_runtime.engines.onnx import OnnxEngine
@@ -44,6 +45,7 @@ class Engines:
         self._engines = engines
         self._store = store
         self._device = device
+        self._last: tuple[EngineName, str, int, int, int] | None = None
         self._best: dict[tuple[str, int, int, int], EngineName] = {}
 
     @property
@@ -66,6 +68,10 @@ class Engines:
         if engine is None:
             raise EngineError(f"engine {name} is not there; known: {', '.join(sorted(self._engines))}")
         self._release_all_but(name)
+        wanted = (name, manifest_id, first, last, batch)
+        if wanted != self._last:
+            give_back_freed_memory()  # what the last blocks needed says nothing of these
+            self._last = wanted
         return engine.load(manifest_id, first, last, batch)
 
     def _find_best(self, manifest_id: str, first: int, last: int, batch: int) -> EngineName:
