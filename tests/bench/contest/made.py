@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bench.contest.baseline import BaselineRow
 from bench.contest.sides import CHAIN, Contest, choose_splits
 from stage_runtime.formats.cell import Cell
@@ -11,7 +13,7 @@ from stage_runtime.formats.row import Row
 from sweep.condition import make_row
 from sweep.matrix import Run, plan_matrix
 from sweep.testbed import Testbed
-from tests.sweep.support import cell_of, good, small_testbed
+from tests.sweep.support import FakePlays, cell_of, good, manifest, small_testbed
 
 POINTS = {"mobilenet_v2": tuple(range(1, 19)), "resnet18": tuple(range(1, 9)), "alexnet": tuple(range(1, 13))}
 NETWORKS = ("lan", "mbit100", "mbit5")
@@ -62,3 +64,14 @@ def baseline_row(**changes: Any) -> BaselineRow:
         "throughput_ips": 10.0,
     }
     return BaselineRow(**(fields | changes))
+
+
+def make_nothing(monkeypatch: pytest.MonkeyPatch, plays: FakePlays) -> None:
+    """Have a sweep make no shards, inputs or graphs, and run made-up plays."""
+    monkeypatch.setattr("sweep.plan.make_shards", lambda _options, model: manifest(model))
+    monkeypatch.setattr("sweep.plan.make_inputs", lambda _options, _manifest: "inputs")
+    for name in ("make_graphs", "make_reference"):
+        monkeypatch.setattr(f"sweep.plan.{name}", lambda _manifest, _what: None)
+    monkeypatch.setattr("sweep.driver.control_provenance", lambda _checkout: {})
+    monkeypatch.setattr("sweep.play_field.run_play", plays)
+    monkeypatch.setattr("sweep.prepare.run_play", plays)

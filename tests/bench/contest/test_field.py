@@ -18,8 +18,8 @@ from sweep.driver import sweep
 from sweep.interrupt import Control
 from sweep.journal import read_rows
 from sweep.play_field import PlayField
-from tests.bench.contest.made import bench_testbed, contest
-from tests.sweep.support import FakePlays, Recorder, good, manifest
+from tests.bench.contest.made import bench_testbed, contest, make_nothing
+from tests.sweep.support import FakePlays, Recorder, good
 
 
 @dataclasses.dataclass
@@ -62,13 +62,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     plays = FakePlays()
-    monkeypatch.setattr("sweep.plan.make_shards", lambda _options, model: manifest(model))
-    monkeypatch.setattr("sweep.plan.make_inputs", lambda _options, _manifest: "inputs")
-    for name in ("make_graphs", "make_reference"):
-        monkeypatch.setattr(f"sweep.plan.{name}", lambda _manifest, _what: None)
-    monkeypatch.setattr("sweep.driver.control_provenance", lambda _checkout: {})
-    monkeypatch.setattr("sweep.play_field.run_play", plays)
-    monkeypatch.setattr("sweep.prepare.run_play", plays)
+    make_nothing(monkeypatch, plays)
     return Bench(tmp_path / "results", plays)
 
 
