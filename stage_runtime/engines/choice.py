@@ -68,11 +68,12 @@ class Engines:
         if engine is None:
             raise EngineError(f"engine {name} is not there; known: {', '.join(sorted(self._engines))}")
         self._release_all_but(name)
+        blocks = engine.load(manifest_id, first, last, batch)
         wanted = (name, manifest_id, first, last, batch)
         if wanted != self._last:
-            give_back_freed_memory()  # what the last blocks needed says nothing of these
+            give_back_freed_memory()  # what the last blocks needed, and what loading these did, says nothing of them
             self._last = wanted
-        return engine.load(manifest_id, first, last, batch)
+        return blocks
 
     def _find_best(self, manifest_id: str, first: int, last: int, batch: int) -> EngineName:
         if self._store is None:
