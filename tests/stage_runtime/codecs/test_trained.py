@@ -81,7 +81,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     for number in (1, 2, 3):
         config = stage_config(folder, cache, number, SECRET)
         listener = network.listen(config.data_address, config.port)
-        service = Service(config, build_workplace(config, network, SECRET), listener, SECRET)
+        workplace = build_workplace(config, network, SECRET)
+        # stages trace a model when they first load it, which torch can do for one at a time in a process
+        workplace.engines.load("eager", manifest_id, 0, 1, BATCH)
+        service = Service(config, workplace, listener, SECRET)
         threading.Thread(target=service.accept_neighbours, daemon=True).start()
         configs.append(config)
         services.append(service)
