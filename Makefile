@@ -1,12 +1,16 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped test test-unit test-integration lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 # One chain, three networks, one transport and one repeat: the demo is to be over in minutes.
 DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e budget=quick -e transports=tcp
+
+# What `make bench` is told: BENCH_OPTIONS=--quick is over sooner and has no intervals.
+BENCH_OPTIONS ?=
+PERFORMANCE := docs/performance.md
 
 # What the shipped reports are made with: no PNG and no tables that say again what the journal says, for size.
 SHIPPED_OPTIONS ?= --format svg --no-runs
@@ -30,6 +34,14 @@ shipped: setup ## make report, figures and verdicts of the campaigns under docs/
 	  python -m analysis.front $$folder --out $$folder/report $(SHIPPED_OPTIONS); \
 	  python -m analysis.reproduction $$folder; \
 	done
+
+bench: setup ## who is faster: TCP, RPC, a pickle transport, the unsplit model, the bounds (root; hours)
+	python -m bench $(BENCH_OPTIONS)
+
+performance: setup-dev ## all benchmarks, into docs/performance.md (root; hours, on an idle machine)
+	python -m bench $(BENCH_OPTIONS) --document $(PERFORMANCE)
+	python -m bench.scaling --document $(PERFORMANCE)
+	python -m bench.payloads --document $(PERFORMANCE)
 
 test: setup-dev ## everything a change must pass: lint, then all tests in two halves, side by side
 	@$(MAKE) --no-print-directory lint

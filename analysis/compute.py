@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.campaigns import Campaign
 from analysis.cautions import failures, find_cautions
+from analysis.codecs import Tradeoff, find_tradeoffs
 from analysis.conclusion import Conclusion, conclude
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
@@ -40,6 +41,7 @@ class Analysis:
     studies: tuple[Study, ...]
     transports: tuple[Comparison, ...]
     transport_summaries: tuple[Summary, ...]
+    tradeoffs: tuple[Tradeoff, ...]
     latency_halves: Halves
     throughput_halves: Halves
     cautions: tuple[str, ...]
@@ -72,6 +74,7 @@ def analyse(
         studies=tuple(find_studies(fronts, runs, hypervolume_latency_ms)),
         transports=tuple(transports),
         transport_summaries=tuple(summarise_transports(transports)),
+        tradeoffs=tuple(find_tradeoffs(runs, points)),
         latency_halves=check_halves(point.latency for point in points),
         throughput_halves=check_halves(point.throughput for point in points),
         cautions=tuple(find_cautions(runs, fronts)),

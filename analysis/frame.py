@@ -11,7 +11,8 @@ from stage_runtime.formats.row import Row
 # null where there is no figure: NaN in the table
 _FIGURES = (
     "latency_ms", "response_ms", "throughput_ips", "latency_uncertainty_ms", "latency_p95_ms", "latency_p99_ms",
-    "response_p95_ms", "response_p99_ms", "spread_percent", "autocorrelation",
+    "response_p95_ms", "response_p99_ms", "spread_percent", "autocorrelation", "relative_error", "top1_agreement",
+    "latency_bound_ms", "throughput_bound_ips", "latency_efficiency", "throughput_efficiency",
 )  # fmt: skip
 
 

@@ -47,10 +47,11 @@ examples:
 
 files, in CAMPAIGN/report/ or --out:
   report.html            the answer, figures, tables, links, failed runs, provenance, warnings
-  front-*, moves-*, attainment-*, stages-*, heatmap-*, transports-*
+  front-*, moves-*, attainment-*, stages-*, bounds-*, heatmap-*, transports-*
                          the figures, a set per model, chain, transport and batch size
   points, fronts         tables: one row per split and condition, per condition
   recommendations, moves, attainment   per goal, per network of a study, per corner of a surface
+  bounds                 per split: what no runtime can beat, how near it came, where the rest went
   transports, transport_summary        TCP and RPC, per split and per network, chain and model
   devices, links         medians of what the devices and the links did
   stages, runs           per run and stage, per run
@@ -145,7 +146,9 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats:
     if painters is None:
         write_tables(analysis, folder, runs=runs)
         return
-    drawing = painters.begin({"studies": analysis.studies, "transports": analysis.transports}, formats)
+    drawing = painters.begin(
+        {"studies": analysis.studies, "transports": analysis.transports, "codecs": analysis.tradeoffs}, formats
+    )
     write_tables(analysis, folder, runs=runs)
     pictures = painters.finish(drawing, folder)
     (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from analysis.attainment import Attainment, attain
+from analysis.bounds import Nearness, find_nearness
 from analysis.breakdown import Breakdown, break_down
 from analysis.fronts import Front
 from analysis.moves import Moves, follow
@@ -25,6 +26,7 @@ class Study:
 
     ``splits`` are those drawn, references first; where there are more than
     :data:`MOST_SPLITS`, the ones that do best under some network stay and ``left_out`` counts the rest.
+    ``nearness`` holds every split, drawn or not.
     ``attainments`` go with the fronts that were repeated often enough, ``moves`` is None and ``robust`` empty
     for a single network.
     """
@@ -34,6 +36,7 @@ class Study:
     breakdowns: tuple[Breakdown, ...]
     splits: tuple[str, ...]
     left_out: int
+    nearness: tuple[Nearness, ...]
     attainments: tuple[Attainment, ...]
     moves: Moves | None
     robust: tuple[Robust, ...]
@@ -80,6 +83,7 @@ def _study(
         breakdowns=tuple(break_down(runs, shown)),
         splits=tuple(split for split in ordered if split in chosen),
         left_out=len(ordered) - len(chosen),
+        nearness=tuple(find_nearness(runs, points)),
         attainments=tuple(found for front in fronts if (found := attain(front)) is not None),
         moves=follow(condition, fronts, carry, limit) if len(fronts) > 1 else None,
         robust=find_robust(fronts),

@@ -15,6 +15,7 @@ Definitions
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import zlib
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,18 @@ class Tail(NamedTuple):
 _NO_TAIL = Tail()
 
 
+class Near(NamedTuple):
+    """What no runtime can beat and how near a point came: medians over the runs that know, NaN where none does."""
+
+    latency_bound_ms: float = np.nan
+    latency_efficiency: float = np.nan
+    throughput_bound_ips: float = np.nan
+    throughput_efficiency: float = np.nan
+
+
+_NOT_NEAR = Near()
+
+
 class _Run(NamedTuple):
     """What of a run a point is made of."""
 
@@ -96,6 +109,10 @@ class _Run(NamedTuple):
     latency_uncertainty_ms: float
     unstable: Sequence[str]
     stages: Sequence[Mapping[str, Any]]
+    latency_bound_ms: float
+    latency_efficiency: float
+    throughput_bound_ips: float
+    throughput_efficiency: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +138,7 @@ class Point:
 
     ``latency_uncertainty_ms`` is the median over runs of what the clock offsets leave open.  ``unstable``
     counts the runs behind the point that gave a reason not to be trusted, by reason, ``unstable_runs`` those
-    with any.  ``blocks`` and ``compute_ms`` (medians, window 1) go with ``devices``.
+    with any.  ``blocks`` and ``compute_ms`` (medians, window 1) go with ``devices``.  ``near`` holds the bounds.
     """
 
     condition: Condition
@@ -139,6 +156,7 @@ class Point:
     unstable_runs: int = 0
     blocks: tuple[int, ...] = ()
     compute_ms: tuple[float, ...] = ()
+    near: Near = _NOT_NEAR
 
     @property
     def is_reference(self) -> bool:
@@ -237,7 +255,18 @@ def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:
         unstable_runs=sum(bool(run.unstable) for run in used),
         blocks=blocks,
         compute_ms=compute_ms,
+        near=Near(
+            latency_bound_ms=_known_median([run.latency_bound_ms for run in single]),
+            latency_efficiency=_known_median([run.latency_efficiency for run in single]),
+            throughput_bound_ips=_known_median([run.throughput_bound_ips for run in rates[window]]),
+            throughput_efficiency=_known_median([run.throughput_efficiency for run in rates[window]]),
+        ),
     )
+
+
+def _known_median(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else math.nan
 
 
 def _keyed(runs: Sequence[_Run]) -> dict[RunKey, _Run]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.bounds_tables import bounds_frame
+from analysis.codecs_tables import codecs_frame
 from analysis.compute import Analysis
 from analysis.conclusion import Conclusion
 from analysis.devices import devices_frame
@@ -66,6 +68,7 @@ def _point(point: Point) -> dict[str, object]:
         "throughput_basis": point.throughput.basis,
         "throughput_runs": point.throughput.runs,
         "throughput_window": point.throughput_window,
+        **point.near._asdict(),
         "latency_halves_covered": check_half(point.latency).share,
         "throughput_halves_covered": check_half(point.throughput).share,
         "unstable_runs": point.unstable_runs,
@@ -116,8 +119,10 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "recommendations": recommendations_frame(analysis.studies, analysis.conclusions),
         "moves": moves_frame(analysis.studies),
         "attainment": attainment_frame(analysis.studies),
+        "bounds": bounds_frame([item for study in analysis.studies for item in study.nearness]),
         "transports": transports_frame(analysis.transports),
         "transport_summary": transport_summary_frame(analysis.transport_summaries),
+        "codecs": codecs_frame(analysis.tradeoffs),
         "devices": devices_frame(analysis.runs),
         "stages": stages_frame(analysis.runs),
         "links": links_frame(analysis.runs),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.bounds_tables import overview
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
 from analysis.fronts import Comparison, Front
@@ -19,7 +20,7 @@ from analysis.studies import Study
 from analysis.summary import Estimate, Point
 from analysis.transport_summary import Summary
 from analysis.transports import BASE, OTHER
-from analysis.words import halves_words, moves_words, robust_words, times
+from analysis.words import bounds_words, halves_words, moves_words, robust_words, times
 
 MOST_CAUTIONS = 8
 _WORTH_STYLE = {"both": "bold green", "latency": "green", "throughput": "green", "no": "bold red", "unclear": "yellow"}
@@ -41,6 +42,8 @@ def show(analysis: Analysis, console: Console, *, every: bool) -> None:
 def _show_study(study: Study, conclusions: Sequence[Conclusion], console: Console, *, every: bool) -> None:
     console.print(conclusion_table(study, conclusions))
     for line in robust_words(study.robust, len(study.fronts)):
+        console.print(line, markup=False)
+    for line in bounds_words(overview(study.nearness)):
         console.print(line, markup=False)
     if study.moves is not None:
         console.print(moves_words(study.moves), markup=False)

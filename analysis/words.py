@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from analysis.bounds_tables import Overview
 from analysis.conclusion import TIMES, Conclusion, Worth
 from analysis.fronts import Objective
 from analysis.halves import Halves
@@ -102,6 +103,21 @@ def moves_words(moves: Moves) -> str:
         f"From {names}: {'; '.join(parts)}. The front goes from {len(before)} to {len(after)} points{_shifts(moves)}, "
         f"its hypervolume from {first.hypervolume_share:.0%} to {last.hypervolume_share:.0%} of the ideal."
     )
+
+
+def bounds_words(items: Sequence[Overview]) -> list[str]:
+    """Say how near the splits came to their bounds, network by network; nothing where no bound is known."""
+    if not items:
+        return []
+    parts = []
+    for objective in dict.fromkeys(item.objective for item in items):
+        places = [
+            f"{item.median:.0%} (least {item.least:.0%}, {item.least_split}) under {item.condition.network}"
+            for item in items
+            if item.objective == objective
+        ]
+        parts.append(f"{objective} {'; '.join(places)}")
+    return [f"Of what no runtime can beat, median over splits: {'. '.join(parts)}."]
 
 
 def _shifts(moves: Moves) -> str:

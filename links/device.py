@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from links import execute, tc
+from links import execute, tc, tcp
 from links.background import start_in_background
 from links.conditions import LinkSpec, parse_spec
 from links.emulator import client
@@ -39,7 +39,7 @@ def shape(plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
         cleared = state is not None and state.backend != backend and _clear_state(plan.run_dir, state)
         changed = _APPLY[backend](plan, outgoing) or cleared
         if changed:
-            _forget_tcp_metrics(plan, outgoing)
+            tcp.forget_metrics(plan.address_of(name) for name in outgoing)
         in_force = _in_force(plan, outgoing, backend)
     if plan.serve_probe:
         _start_probe_server(plan)
@@ -159,7 +159,7 @@ def _apply_user(plan: Plan, outgoing: dict[str, LinkSpec]) -> bool:
     try:
         return bool(client.ask(_socket(plan), "shape", order=order)["changed"])
     except LinkError:
-        plan.state_file.unlink(missing_ok=True)
+        _forget(plan.run_dir, read_state(plan.state_file))
         raise
 
 
@@ -178,7 +178,7 @@ def _apply_tc(plan: Plan, outgoing: dict[str, LinkSpec]) -> bool:
         execute.run_all(tc.apply_commands(tc_plan))
     except LinkError:
         execute.succeeds(tc.clear_commands(interface)[0])
-        plan.state_file.unlink(missing_ok=True)
+        _forget(plan.run_dir, read_state(plan.state_file))
         raise
     return True
 
@@ -195,14 +195,17 @@ def _tc_plan(plan: Plan, outgoing: dict[str, LinkSpec]) -> tc.TcPlan:
 def _begin_lease(plan: Plan, backend: Backend, interface: str | None) -> None:
     """Write the lease and the state before anything is shaped, and see that somebody enforces them."""
     write_lease(plan.lease_file, Lease(owner=plan.owner, ttl_s=plan.ttl_s))
+    former = read_state(plan.state_file)
     state = State(
         owner=plan.owner,
         backend=backend,
         address=plan.address,
         interface=interface,
         emulator_socket=plan.emulator_socket if backend == "user" else None,
+        slow_start_after_idle=(former.slow_start_after_idle if former is not None else None) or tcp.to_put_back(),
     )
     write_state(plan.state_file, state)
+    tcp.keep_windows()
     if backend == "tc":
         run_dir = plan.run_dir.absolute()
         start_in_background(lambda: guard(run_dir, expire), log=run_dir / "link.log")
@@ -222,9 +225,15 @@ def expire(run_dir: Path) -> bool:
 
 def _clear_state(run_dir: Path, state: State) -> bool:
     changed = _clear_untold(state.address, state.emulator_socket, state.interface if state.backend == "tc" else None)
-    (run_dir / "link.state").unlink(missing_ok=True)
+    _forget(run_dir, state)
     (run_dir / "link.lease").unlink(missing_ok=True)
     return changed
+
+
+def _forget(run_dir: Path, state: State | None) -> None:
+    """Remove the state, and put back what was changed beside the link itself."""
+    tcp.put_back(state.slow_start_after_idle if state is not None else None)
+    (run_dir / "link.state").unlink(missing_ok=True)
 
 
 def _clear_untold(address: str, emulator_socket: Path | None, interface: str | None = None) -> bool:
@@ -283,12 +292,6 @@ def _in_force_user(plan: Plan) -> dict[str, LinkSpec]:
 def _socket(plan: Plan) -> Path:
     assert plan.emulator_socket is not None
     return plan.emulator_socket
-
-
-def _forget_tcp_metrics(plan: Plan, outgoing: dict[str, LinkSpec]) -> None:
-    """Drop what TCP learnt of the peers under the condition before, where the kernel keeps such."""
-    for name in outgoing:
-        execute.succeeds(("ip", "tcp_metrics", "flush", plan.address_of(name)))
 
 
 def _start_probe_server(plan: Plan) -> None:

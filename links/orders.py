@@ -83,13 +83,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is shaped on this device: enough to clear it whatever became of its owner."""
+    """What is shaped on this device: enough to clear it whatever became of its owner.
+
+    ``slow_start_after_idle`` is the kernel's setting before it was switched off; None where it was not.
+    """
 
     owner: str
     backend: Backend
     address: str
     interface: str | None
     emulator_socket: Path | None
+    slow_start_after_idle: str | None = None
 
 
 def decode_plan(text: str) -> Plan:

@@ -41,9 +41,11 @@ venv_package() {
 }
 
 missing_packages() {
-  local pair
-  for pair in ssh:openssh-client ssh-keygen:openssh-client ps:procps unshare:util-linux \
-    sshd:openssh-server ip:iproute2 tc:iproute2; do
+  local pair pairs=(ssh:openssh-client ssh-keygen:openssh-client ps:procps unshare:util-linux
+    sshd:openssh-server ip:iproute2 tc:iproute2)
+  # the yardstick of python -m bench.payloads
+  if [[ $LEVEL == dev ]]; then pairs+=(iperf3:iperf3); fi
+  for pair in "${pairs[@]}"; do
     have "${pair%%:*}" || printf '%s\n' "${pair##*:}"
   done | sort -u
 }
@@ -59,14 +61,14 @@ install_packages() {
   local package needed=()
   for package in "${packages[@]}"; do
     case $package in
-      openssh-server | iproute2) ;; # for virtual devices alone
+      openssh-server | iproute2 | iperf3) ;; # for virtual devices and benchmarks alone
       *) needed+=("$package") ;;
     esac
   done
   if [[ ${#needed[@]} -gt 0 ]]; then
     fail "this machine lacks ${packages[*]}; as root: apt-get install ${packages[*]}"
   fi
-  say "going on without ${packages[*]}: virtual devices will not work, real ones will." \
+  say "going on without ${packages[*]}: virtual devices (iperf3: benchmarks) will not work, real ones will." \
     "As root: apt-get install ${packages[*]}"
 }
 

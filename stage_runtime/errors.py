@@ -34,6 +34,10 @@ class InputError(SplitbedError):
     """Photographs to run a model on cannot be found or read."""
 
 
+class EngineError(SplitbedError):
+    """An engine cannot run a stage here."""
+
+
 class ShardError(SplitbedError):
     """A shard is missing, truncated or altered."""
 

@@ -44,6 +44,13 @@ def _governors() -> list[str]:
     return sorted({governor for path in paths if (governor := _read(path))})
 
 
+def _tcp() -> dict[str, str]:
+    """Say what the kernel's TCP does here that moves figures; sizes are least, first and most, in bytes."""
+    names = ("congestion_control", "slow_start_after_idle", "rmem", "wmem")
+    found = {name: _read(f"/proc/sys/net/ipv4/tcp_{name}") for name in names}
+    return {name: " ".join(value.split()) for name, value in found.items() if value}
+
+
 def _command(*argv: str) -> str | None:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False)
@@ -84,6 +91,7 @@ def describe(home: str) -> dict[str, object]:
         "disk_free_mb": round(disk.f_bavail * disk.f_frsize / 2**20, 1),
         "load_1min": os.getloadavg()[0],
         "governors": _governors(),
+        "tcp": _tcp(),
         "throttled": _command("vcgencmd", "get_throttled"),
         "gpu": _command("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"),
     }

@@ -16,8 +16,10 @@ import msgspec
 
 from stage_runtime.formats.cell import Cell, TransportName
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
+from sweep.bounds import Bounds, find_bounds
 from sweep.campaign import Campaign
 from sweep.journal import Journal
+from sweep.linked import tell_links
 from sweep.matrix import ConditionPlan
 from sweep.samples import Samples
 from sweep.settling import Settling
@@ -95,12 +97,21 @@ class ConditionRecord:
         self._rows = 0
 
     def wanted(self, block: Sequence[Cell]) -> list[Cell]:
-        """Give the cells of a block that are still to be run, by all that was measured up to now."""
-        return [cell for cell in self._lacking(block) if cell.transport not in self._given_up]
+        """Give the cells of a block that are still to be run, by all that was measured up to now.
+
+        Their stages are told of the links, as far as these are known.
+        """
+        links = self._known_links()
+        return [tell_links(cell, links) for cell in self._lacking(block) if cell.transport not in self._given_up]
 
     def take_links(self, device: str, links: tuple[LinkDirection, ...]) -> None:
         """Note the directions of the links that `device` has measured."""
         self._links[device] = links
+
+    @property
+    def knows_links(self) -> bool:
+        """Whether every device has said what its links do."""
+        return all(device in self._links for device in self.plan.devices)
 
     def take_provenance(self, device: str, found: Any) -> None:
         """Note what `device` is; written once all devices have told."""
@@ -114,13 +125,12 @@ class ConditionRecord:
         A transport is given up once the same device has failed several of its cells in a row, and it makes none once
         all are.  Cells that were ``refused`` for lack of their transport do not count as failures: others go on.
         """
-        links = tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
         row = make_row(
             self.campaign.name,
             cell,
             measurement,
             weights=self._weights[cell.model],
-            links=links,
+            links=self._known_links(),
             warnings=self.warnings,
         )
         self._samples.append(cell, measurement.samples)
@@ -152,6 +162,9 @@ class ConditionRecord:
         """End it: the samples become a table, unless an error ended it."""
         self._samples.close(failed=kind is not None)
 
+    def _known_links(self) -> tuple[LinkDirection, ...]:
+        return tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
+
     def _lacking(self, cells: Sequence[Cell]) -> list[Cell]:
         return [cell for cell in cells if self._settling.wants(cell.cell_id, cell.repeat)]
 
@@ -181,6 +194,7 @@ def make_row(
 
     The row's batches are those that count: the cell's, less those that the warm-up rule discarded.
     """
+    bounds = find_bounds(measurement.stages, measurement.hops, links, cell.window)
     from_cell = {
         name: getattr(cell, name) for name in Row.__struct_fields__ if name != "schema" and hasattr(cell, name)
     }
@@ -196,5 +210,19 @@ def make_row(
                 "warnings": (*measurement.warnings, *warnings),
                 "batches": cell.batches - measurement.discarded,
             }
+            | (_near(cell, measurement, bounds) if bounds is not None else {})
         )
     )
+
+
+def _near(cell: Cell, measurement: Measurement, bounds: Bounds) -> dict[str, float | str | None]:
+    """Give the bounds, and how near the run came to them; where batches queue, latency has no efficiency."""
+    most_ips = bounds.throughput_ips(cell.batch)
+    latency = measurement.latency_ms if cell.window == 1 else None
+    return {
+        "latency_bound_ms": bounds.latency_ms,
+        "throughput_bound_ips": most_ips,
+        "latency_efficiency": bounds.latency_ms / latency if latency else None,
+        "throughput_limit": f"{bounds.period.limit} {bounds.period.where}" if most_ips else None,
+        "throughput_efficiency": (measurement.throughput_ips or 0.0) / most_ips if most_ips else None,
+    }

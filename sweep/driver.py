@@ -23,7 +23,7 @@ from sweep.field import Field
 from sweep.interrupt import Control
 from sweep.journal import Journal, read_rows
 from sweep.locks import hold_devices
-from sweep.matrix import ConditionPlan, PlannedCell, cell_for
+from sweep.matrix import ConditionPlan, Keep, PlannedCell, cell_for, keep_every
 from sweep.options import Options
 from sweep.places import CHECKOUT, LOCKS
 from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
@@ -46,8 +46,9 @@ def sweep(
     *,
     command: Sequence[str],
     field: Field,
+    keep: Keep = keep_every,
 ) -> int:
-    """Run the campaign that `options` ask for and return the exit status.
+    """Run the campaign that `options` ask for, or what of its cells `keep` wants, and return the exit status.
 
     `field` reaches the devices.  Status 0: every run of the plan is in the
     journal as ``ok``; 1: some are not; 3: some could not be run (their reasons are shown, and
@@ -57,12 +58,12 @@ def sweep(
     folder = choose_folder(options)
     agree(folder, definitions_of(options, testbed))
     if options.dry_run:
-        dry_run(options, testbed, folder, screen)
+        dry_run(options, testbed, folder, screen, keep)
         return EXIT_OK
     with Campaign(folder) as campaign:
         field.clear_leftovers(campaign.folder)
         take_up_leftovers(campaign.folder)
-        prepared = plan(options, testbed, campaign.journal_path, screen)
+        prepared = plan(options, testbed, campaign.journal_path, screen, keep)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))
         devices = [testbed.devices[name] for name in prepared.devices]

@@ -28,7 +28,10 @@ REFERENCE_MS: Mapping[str, float] = {
     "inception_v3": 125.0,
     "vgg16": 265.0,
 }
-"""Milliseconds per image, eager, one x86 server core (measured); a start where no row exists."""
+"""Milliseconds per image, eager, one x86 server core (measured); a start where no row of the engine exists.
+
+Other engines are faster, so that for them it is an upper limit.
+"""
 
 _MS_PER_PARAMETER_MB = 1.0
 _CUDA_SHARE = 0.1  # a guess that is not measured: no less than a GPU needs, yet too little to limit its batches
@@ -38,6 +41,11 @@ _LEAST_LIMIT_S = 60.0
 _LEAST_BATCHES = 3
 _LEAST_PERIOD_MS = 1e-3
 _LIMIT_FACTOR = 6.0
+# the stages compute alone twice, each up to six batches and 0.3 s; see stage_runtime.stage.alone
+_ROUNDS = 2
+_TURN_MS = 300.0
+_TURN_BATCHES = 6
+_REST_MS = 10.0
 
 
 class Estimator:
@@ -46,7 +54,7 @@ class Estimator:
     def __init__(self, testbed: Testbed, manifests: Mapping[str, Manifest], rows: Iterable[Row] = ()) -> None:
         self._testbed = testbed
         self._manifests = manifests
-        self._measured: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._measured: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         for row in rows:
             self.learn(row)
 
@@ -63,10 +71,10 @@ class Estimator:
         for stage in row.stages:
             share = (stage.last - stage.first) / len(manifest.blocks)
             if share > 0:
-                self._measured[row.model, stage.device].append(stage.compute_ms / row.batch / share)
+                self._measured[row.model, stage.device, row.engine].append(stage.compute_ms / row.batch / share)
 
-    def _image_ms(self, model: str, device: str) -> float:
-        measured = self._measured.get((model, device))
+    def _image_ms(self, model: str, device: str, engine: str) -> float:
+        measured = self._measured.get((model, device, engine))
         if measured:
             return median(measured)
         manifest = self._manifests[model]
@@ -81,7 +89,8 @@ class Estimator:
         """Estimate the seconds that one run of `cell` takes, when its batches are limited as by :meth:`batches`."""
         alone_ms, period_ms, delay_ms = self._pace(cell)
         passes = self.batches(cell, limit_s) + cell.warmup
-        return _CELL_OVERHEAD_S + (alone_ms + (passes - 1) * period_ms + 4 * delay_ms) / 1e3
+        rounds_ms = _ROUNDS * (sum(map(_turn_ms, self._compute(cell))) + delay_ms)
+        return _CELL_OVERHEAD_S + (alone_ms + (passes - 1) * period_ms + 4 * delay_ms + rounds_ms) / 1e3
 
     def batches(self, cell: PlannedCell, limit_s: float) -> int:
         """Give how many of the cell's batches fit into `limit_s` (0: no limit).
@@ -102,10 +111,7 @@ class Estimator:
         condition = parse_condition(cell.network, self._testbed.networks[cell.network])
         links = condition.directed(cell.devices)
         stages = cell.stage_blocks()
-        compute = [
-            self._image_ms(cell.model, device) * cell.batch * (last - first) / len(manifest.blocks)
-            for device, first, last in stages
-        ]
+        compute = self._compute(cell)
         transfer = [
             _transfer_ms(links[source, target], _crossing_bytes(manifest, first_of_target) * cell.batch)
             for (source, _, _), (target, first_of_target, _) in pairwise(stages)
@@ -113,6 +119,14 @@ class Estimator:
         delay = sum(links[a[0], b[0]].delay_ms + links[b[0], a[0]].delay_ms for a, b in pairwise(stages))
         alone = sum(compute) + sum(transfer) + delay
         return alone, max([_LEAST_PERIOD_MS, *compute, *transfer, alone / cell.window]), delay
+
+    def _compute(self, cell: PlannedCell) -> list[float]:
+        """Estimate the milliseconds that each stage computes a batch."""
+        blocks = len(self._manifests[cell.model].blocks)
+        return [
+            self._image_ms(cell.model, device, cell.engine) * cell.batch * (last - first) / blocks
+            for device, first, last in cell.stage_blocks()
+        ]
 
     def limit_s(self, cell: PlannedCell) -> float:
         """Give the seconds after which a run of `cell` counts as timed out."""
@@ -125,6 +139,13 @@ class Estimator:
             seconds, runs = self.cell_s(cell, limit_s), left(cell.cell_id)
             least, most = least + runs.least * seconds, most + runs.most * seconds
         return Span(least, most)
+
+
+def _turn_ms(compute_ms: float) -> float:
+    """Estimate how long a stage computes alone in a round, the rests between the batches of a short one included."""
+    if compute_ms >= _TURN_MS:
+        return compute_ms
+    return min(_TURN_MS + compute_ms, _TURN_BATCHES * (compute_ms + _REST_MS)) if compute_ms else 0.0
 
 
 def _crossing_bytes(manifest: Manifest, first: int) -> int:

@@ -1,9 +1,10 @@
-"""Make shards and inputs in the control node's cache, unless that was done before."""
+"""Make shards, inputs, reference outputs and graphs in the control node's cache, unless that was done before."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ _LEAST_IMAGES = 16
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """Shards or inputs that lie in the control node's cache."""
+    """Shards, inputs, reference outputs or graphs that lie in the control node's cache."""
 
     path: str
     changed: bool
@@ -64,3 +65,14 @@ def make_inputs(options: Options, manifest: Manifest) -> str:
         ["--source", options.inputs, "--size", str(size), "--count", str(max(_LEAST_IMAGES, *options.batch))],
     )
     return made.inputs_id
+
+
+def make_reference(manifest: Manifest, inputs_id: str) -> None:
+    """Compute what the unsplit model gives for the inputs, unless that was done before."""
+    _make("stage_runtime.references", ["--manifest-id", manifest.manifest_id, "--inputs-id", inputs_id])
+
+
+def make_graphs(manifest: Manifest, ranges: Iterable[tuple[int, int]]) -> None:
+    """Make what ONNX Runtime computes for ranges ``[first, last)`` of a model's blocks, unless that was done before."""
+    asked = [f"{first}-{last}" for first, last in sorted(set(ranges))]
+    _make("stage_runtime.graphs", ["--manifest-id", manifest.manifest_id, "--ranges", *asked])

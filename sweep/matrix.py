@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from stage_runtime.formats.cell import Cell, CellStage, TransportName, cell_id
+from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
 from sweep.options import Options
 from sweep.splits import choose_cuts, refuse_useless_splits, split_label
 from sweep.testbed import Testbed
-
-ENGINE = "eager"
-CODEC = "none"
 
 
 class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +36,8 @@ class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...]
     network: str
     transport: TransportName
+    engine: EngineName
+    codec: CodecName
     batch: int
     batches: int
     warmup: int
@@ -96,8 +95,8 @@ def _cells(
     devices = testbed.chains[chain]
     cuts = choose_cuts(options.splits, model, points, len(devices))
     splits = [(cut, split_label(cut)) for cut in cuts] + [((), label) for label in _references(devices)]
-    axes = itertools.product(splits, options.transports, options.batch, options.window)
-    for (cut, split), transport, batch, window in axes:
+    axes = itertools.product(splits, options.transports, options.engine, options.codec, options.batch, options.window)
+    for (cut, split), transport, engine, codec, batch, window in axes:
         fields: dict[str, object] = {
             "model": model,
             "granularity": options.granularity,
@@ -108,6 +107,8 @@ def _cells(
             "devices": devices,
             "network": network,
             "transport": transport,
+            "engine": engine,
+            "codec": codec,
             "batch": batch,
             "batches": options.batches,
             "warmup": options.warmup,
@@ -117,12 +118,19 @@ def _cells(
         definition = fields | {
             "network_definition": testbed.networks[network],
             "device_definitions": [testbed.devices[device].definition for device in devices],
-            "engine": ENGINE,
-            "codec": CODEC,
             "num_classes": options.num_classes,
             **sources,
         }
         yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
+
+
+Keep = Callable[[PlannedCell], bool]
+"""Which cells of the matrix are wanted."""
+
+
+def keep_every(_cell: PlannedCell) -> bool:
+    """Want every cell."""
+    return True
 
 
 def plan_matrix(
@@ -130,6 +138,7 @@ def plan_matrix(
     testbed: Testbed,
     points: Mapping[str, tuple[int, ...]],
     sources: Mapping[str, str],
+    keep: Keep = keep_every,
 ) -> tuple[ConditionPlan, ...]:
     """Plan every run, grouped so that a network condition is set once per chain.
 
@@ -137,6 +146,7 @@ def plan_matrix(
     from (they define a cell as well).  Within a condition each repeat is a block that holds every cell once:
     model by model, since changing models takes loading, and a model's cells (splits, transports, batch sizes and
     windows alike) shuffled by the seed, anew in each block, so that drift does not fall on one of them.
+    Only cells that `keep` wants are planned, and no condition of which it wants none.
     All ``most_repeats`` blocks are planned; :class:`sweep.settling.Settling` says what of them is wanted.
 
     Raises OptionError where a word of ``splits`` fits none of the chains.
@@ -150,21 +160,20 @@ def plan_matrix(
         runs: list[Run] = []
         for repeat in range(options.most_repeats):
             for model in options.model:
-                cells = list(
-                    _cells(
-                        options,
-                        testbed,
-                        chain=chain,
-                        network=network,
-                        model=model,
-                        points=points[model],
-                        sources=sources,
-                    )
+                planned = _cells(
+                    options,
+                    testbed,
+                    chain=chain,
+                    network=network,
+                    model=model,
+                    points=points[model],
+                    sources=sources,
                 )
+                cells = [cell for cell in planned if keep(cell)]
                 order.shuffle(cells)
                 runs.extend(Run(cell=cell, repeat=repeat) for cell in cells)
         plans.append(ConditionPlan(chain=chain, devices=testbed.chains[chain], network=network, runs=tuple(runs)))
-    return tuple(plans)
+    return tuple(plan for plan in plans if plan.runs)
 
 
 def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, batches: int, timeout_s: float) -> Cell:
@@ -191,8 +200,8 @@ def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, ba
         devices=planned.devices,
         network=planned.network,
         transport=planned.transport,
-        engine=ENGINE,
-        codec=CODEC,
+        engine=planned.engine,
+        codec=planned.codec,
         batch=planned.batch,
         batches=batches,
         warmup=planned.warmup,

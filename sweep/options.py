@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from stage_runtime.errors import ModelError
-from stage_runtime.formats.cell import TransportName
+from stage_runtime.formats.cell import CodecName, EngineName, TransportName
 from stage_runtime.formats.manifest import Granularity
 from stage_runtime.models.names import PAPER, canonical_model
 from sweep import values
@@ -22,6 +22,8 @@ from sweep.budgets import BUDGET_NAMES, BudgetName, fill_in
 from sweep.errors import OptionError, unknown
 
 TRANSPORTS = get_args(TransportName)
+ENGINES = get_args(EngineName)
+CODECS = get_args(CodecName)
 GRANULARITIES = get_args(Granularity)
 
 
@@ -45,6 +47,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     chains: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     transports: tuple[TransportName, ...] = ("tcp", "rpc")
+    engine: tuple[EngineName, ...] = ("eager",)
+    codec: tuple[CodecName, ...] = ("none",)
     budget: BudgetName = "normal"
     batch: tuple[int, ...] = (1,)
     batches: int = 16
@@ -73,6 +77,8 @@ OPTION_HELP: Mapping[str, str] = {
     "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",
     "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both",
+    "engine": "what computes: eager, channels_last, onnxruntime, or best (the fastest on each device), or a list",
+    "codec": "how activations travel: none, fp16, int8, lossless, or auto (the fastest for each cell), or a list",
     "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
     "batch": "images per batch, or a list",
     "batches": "measured batches per run",
@@ -147,6 +153,8 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "chains": values.items,
     "networks": values.items,
     "transports": lambda n, v: tuple(values.choice(n, word, TRANSPORTS) for word in values.items(n, v)),
+    "engine": lambda n, v: tuple(values.choice(n, word, ENGINES) for word in values.items(n, v)),
+    "codec": lambda n, v: tuple(values.choice(n, word, CODECS) for word in values.items(n, v)),
     "batch": values.integers,
     "batches": lambda n, v: values.integer(n, v, 2),
     "warmup": lambda n, v: values.integer(n, v, 1),

@@ -13,14 +13,17 @@ from stage_runtime.formats.manifest import Manifest
 from stage_runtime.models.names import PAPER
 from sweep.estimate import Estimator
 from sweep.journal import read_rows
-from sweep.making import make_inputs, make_shards
-from sweep.matrix import ConditionPlan, PlannedCell, plan_matrix
+from sweep.making import make_graphs, make_inputs, make_reference, make_shards
+from sweep.matrix import ConditionPlan, Keep, PlannedCell, keep_every, plan_matrix
 from sweep.options import Options
 from sweep.progress import Screen, clock_span, count_span
 from sweep.provenance import file_digest
 from sweep.settling import Settling, Span
 from sweep.splits import refuse_useless_splits
 from sweep.testbed import Testbed
+
+# the latter may choose the former
+_GRAPH_ENGINES = ("onnxruntime", "best")
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +67,8 @@ def check_first(options: Options, testbed: Testbed) -> None:
         plan_matrix(options, testbed, points, {})
 
 
-def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen) -> Prepared:
-    """Make shards and inputs on the control node, plan the matrix, and leave out what is done."""
+def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen, keep: Keep = keep_every) -> Prepared:
+    """Make what a campaign needs here, plan what of the matrix `keep` wants, and leave out what is done."""
     check_first(options, testbed)
     manifests: dict[str, Manifest] = {}
     for model in options.model:
@@ -73,14 +76,30 @@ def plan(options: Options, testbed: Testbed, journal: Path, screen: Screen) -> P
         manifests[model] = make_shards(options, model)
     inputs = {model: make_inputs(options, manifest) for model, manifest in manifests.items()}
     points = {model: manifest.split_points for model, manifest in manifests.items()}
-    plans = plan_matrix(options, testbed, points, _sources(options))
+    plans = plan_matrix(options, testbed, points, _sources(options), keep)
     settling = Settling(options, read_rows(journal))
     left = tuple(
         ConditionPlan(chain=p.chain, devices=p.devices, network=p.network, runs=runs)
         for p in plans
         if (runs := tuple(run for run in p.runs if settling.wants(*run.key)))
     )
+    for model in dict.fromkeys(run.cell.model for plan in left for run in plan.runs):
+        screen.state(f"computing {model} unsplit", 0, 1)
+        make_reference(manifests[model], inputs[model])
+    for model, ranges in graph_ranges(left).items():
+        screen.state(f"making graphs of {model}", 0, 1)
+        make_graphs(manifests[model], ranges)
     return Prepared(manifests=manifests, inputs=inputs, plans=plans, left=left, settling=settling)
+
+
+def graph_ranges(plans: Iterable[ConditionPlan]) -> dict[str, set[tuple[int, int]]]:
+    """Give the ranges of blocks, by model, that some stage of the plans may run by ONNX Runtime."""
+    ranges: dict[str, set[tuple[int, int]]] = {}
+    for cell in (run.cell for plan in plans for run in plan.runs):
+        if cell.engine in _GRAPH_ENGINES:
+            wanted = {(first, last) for _, first, last in cell.stage_blocks() if first < last}
+            ranges.setdefault(cell.model, set()).update(wanted)
+    return ranges
 
 
 def resume_line(prepared: Prepared, folder: Path) -> str:
@@ -92,10 +111,10 @@ def resume_line(prepared: Prepared, folder: Path) -> str:
     return f"campaign {folder}: {len(cells)} cells{resumed}, {count_span(left)} runs to do"
 
 
-def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen) -> None:
+def dry_run(options: Options, testbed: Testbed, folder: Path, screen: Screen, keep: Keep = keep_every) -> None:
     """Show the matrix and how long it would take; touch no device."""
     journal = folder / "journal.jsonl"
-    prepared = plan(options, testbed, journal, screen)
+    prepared = plan(options, testbed, journal, screen, keep)
     estimator = Estimator(testbed, prepared.manifests, read_rows(journal))
     times = []
     for condition in prepared.left:

@@ -2,7 +2,7 @@
 
 The play shapes and checks the link, sees that the stages run, and loops over the cells, block by block.
 Each item's measurement is handed to the condition's record while the play goes on, and a block is handed to
-the play once all of the block before it has been measured.
+the play once all of the block before it has been measured, the first one once the links have.
 """
 
 from __future__ import annotations
@@ -119,7 +119,6 @@ class PlayCondition:
 
         A play that cannot be run, or reports what cannot be read, ends this condition alone.
         """
-        self._write_blocks()
         plan = self._record.plan
         needed = needs_world(self._record.cells)
         world = self._worlds.world_for(plan.chain, plan.devices, needed=needed)
@@ -181,6 +180,8 @@ class PlayCondition:
         facts = result.get("ansible_facts") or {}
         if "link_shape_result" in facts:
             self._record.take_links(host, msgspec.convert(facts["link_shape_result"], tuple[LinkDirection, ...]))
+            if self._record.knows_links:
+                self._write_blocks()
         elif task.endswith(PROVENANCE_TASK):
             self._record.take_provenance(host, msgspec.json.decode(result["stdout"]))
         elif "measurement" in result:

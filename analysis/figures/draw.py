@@ -16,11 +16,11 @@ from analysis.figures.picture import Picture
 MOST_WORKERS = 4
 
 
-Subjects = Literal["studies", "transports"]
+Subjects = Literal["studies", "transports", "codecs"]
 
 
 class Subject(Protocol):
-    """What a figure is of: a study, or a comparison of transports."""
+    """What a figure is of: a study, or a comparison of transports or codecs."""
 
     @property
     def slug(self) -> str:
@@ -55,7 +55,7 @@ class Job(NamedTuple):
 _FRONT_TEXT = (
     "Each point is a split, with its 95 % intervals. The stepped line is the front: the most throughput that each "
     "latency allows. Squares are the unsplit model on one device. The ring is the knee. Points with a blue rim are "
-    "dominated within noise only."
+    "dominated within noise only. The broken line is the front that no runtime with these stages and links can beat."
 )
 _MOVES_TEXT = (
     "From the best network to the worst: which splits are on the front, how many points it has, how much of the model "
@@ -69,9 +69,17 @@ _STAGES_TEXT = (
     "One batch in flight: computing on each device, the links between them, and waiting. The black bar is the "
     "measured latency."
 )
+_BOUNDS_TEXT = (
+    "How far latency (one batch in flight) and throughput stayed from what no runtime can beat with these stages on "
+    "these links, and what the latency spent it on."
+)
 _TRANSPORTS_TEXT = (
     "Each split over both transports in the same blocks of runs. Latency right of 1 and throughput left of 1: RPC is "
     "slower."
+)
+_CODECS_TEXT = (
+    "Each point is a split with a codec: how long a batch takes, and how far its output is from the unsplit model's in "
+    "float32. The stepped line is the front: the least error that each latency allows."
 )
 _HEATMAP_TEXT = "Darker is better; the best of each network is framed."
 
@@ -80,6 +88,7 @@ KINDS = (
     Kind("moves", "analysis.figures.moves", "draw_moves", "How the front moves", _MOVES_TEXT),
     Kind("attainment", "analysis.figures.attainment", "draw_attainment", "What repeats attain", _ATTAINMENT_TEXT),
     Kind("stages", "analysis.figures.stages", "draw_stages", "Where a batch's time goes", _STAGES_TEXT),
+    Kind("bounds", "analysis.figures.bounds", "draw_bounds", "How near the bound", _BOUNDS_TEXT),
     Kind(
         "heatmap",
         "analysis.figures.heatmap",
@@ -96,6 +105,7 @@ KINDS = (
         _TRANSPORTS_TEXT,
         subjects="transports",
     ),
+    Kind("codecs", "analysis.figures.codecs", "draw_codecs", "Latency and error", _CODECS_TEXT, subjects="codecs"),
 )
 
 

@@ -56,6 +56,7 @@ def _draw_panel(axes: Axes, front: Front, drawn: set[str]) -> None:
     _set_axis(axes, "y", [point.throughput for point in shown])
     axes.set_xlabel("latency (ms)" + (", log scale" if axes.get_xscale() == "log" else ""))
     _draw_staircase(axes, front)
+    _draw_bounds(axes, shown)
     members = set(front.front_points)
     _draw_points(axes, front, shown, members)
     markers = [
@@ -108,6 +109,28 @@ def _draw_staircase(axes: Axes, front: Front) -> None:
     xs, ys = staircase(front, axes.get_xlim()[1], axes.get_ylim()[0])
     axes.plot(xs, ys, color=style.BLUE, lw=1.4, zorder=3, solid_joinstyle="miter")
     axes.fill_between(xs, ys, axes.get_ylim()[0], color=style.BLUE, alpha=0.06, lw=0, zorder=1)
+
+
+def bound_stairs(points: Sequence[Point], right: float, bottom: float) -> tuple[list[float], list[float]]:
+    """Return the corners of the front that these splits' bounds would make; nothing where no bound is known."""
+    known = sorted(
+        (point.near.latency_bound_ms, point.near.throughput_bound_ips)
+        for point in points
+        if not math.isnan(point.near.latency_bound_ms + point.near.throughput_bound_ips)
+    )
+    if not known:
+        return [], []
+    xs, ys = [known[0][0]], [bottom]
+    for latency, throughput in known:
+        if throughput > ys[-1]:
+            xs += [latency, latency]
+            ys += [ys[-1], throughput]
+    return [*xs, right], [*ys, ys[-1]]
+
+
+def _draw_bounds(axes: Axes, shown: Sequence[Point]) -> None:
+    xs, ys = bound_stairs(shown, axes.get_xlim()[1], axes.get_ylim()[0])
+    axes.plot(xs, ys, color=style.GREEN, lw=1.0, ls=(0, (4, 2)), zorder=2, solid_joinstyle="miter")
 
 
 def _draw_points(axes: Axes, front: Front, shown: Sequence[Point], members: set[Point]) -> None:
@@ -195,6 +218,8 @@ def _finish(figure: Figure, study: Study) -> None:
         Line2D([], [], color=style.VERMILLION, marker="s", mfc="white", label="unsplit, dominated", **marker),
         Line2D([], [], color=style.INK, marker="o", mfc="none", ls="", ms=11, mew=1.1, label="knee"),
     ]
+    if any(not math.isnan(point.near.latency_bound_ms) for front in study.fronts for point in front.points):
+        handles.append(Line2D([], [], color=style.GREEN, lw=1.0, ls=(0, (4, 2)), label="bound"))
     columns = len(handles) if width > _WIDE_IN else math.ceil(len(handles) / 2)
     figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=8, bbox_to_anchor=(0.5, 0.17 / height))
     more = f"; {study.left_out} further splits are in the tables" if study.left_out else ""

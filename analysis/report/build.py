@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.bounds_tables import overview
+from analysis.codecs import Tradeoff
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
 from analysis.devices import FIGURES, devices_frame
@@ -17,7 +19,7 @@ from analysis.report.environment import page_environment
 from analysis.studies import Study
 from analysis.terminal import WORTH_TEXT, interval, roles, spread, standing
 from analysis.transports import BASE, OTHER, Comparison
-from analysis.words import halves_words, moves_words, recommend_words, times, transport_words
+from analysis.words import bounds_words, halves_words, moves_words, recommend_words, times, transport_words
 
 _DEVICE_HEADINGS = {
     "cpu_percent": "CPU % stage",
@@ -58,6 +60,7 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
         transports=[_transports(item, pictures.get(item.slug, ())) for item in analysis.transports],
         transport_words=transport_words(analysis.transport_summaries),
         transport_summaries=analysis.transport_summaries,
+        tradeoffs=[_tradeoff(item, pictures.get(item.slug, ())) for item in analysis.tradeoffs],
         base=BASE,
         other=OTHER,
         cautions=analysis.cautions,
@@ -74,10 +77,12 @@ def _study(study: Study, analysis: Analysis, pictures: Sequence[Picture]) -> dic
         "slug": study.slug,
         "title": study.title,
         "conclusions": [_conclusion(item) for item in conclusions],
-        "words": recommend_words(conclusions, study.robust),
+        "words": [*recommend_words(conclusions, study.robust), *bounds_words(overview(study.nearness))],
         "moves": study.moves,
         "moves_words": None if study.moves is None else moves_words(study.moves),
         "pictures": pictures,
+        "overview": overview(study.nearness),
+        "nearness": study.nearness,
         "fronts": [
             {
                 "network": front.condition.network,
@@ -121,6 +126,10 @@ def _transports(comparison: Comparison, pictures: Sequence[Picture]) -> dict[str
         "pictures": pictures,
         "pairs": comparison.splits,
     }
+
+
+def _tradeoff(tradeoff: Tradeoff, pictures: Sequence[Picture]) -> dict[str, Any]:
+    return {"title": tradeoff.title, "pictures": pictures, "trades": tradeoff.trades}
 
 
 def _devices(found: pd.DataFrame) -> dict[str, Any]:

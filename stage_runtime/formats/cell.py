@@ -12,13 +12,19 @@ from stage_runtime.formats.manifest import Granularity
 CELL_SCHEMA = 1
 
 TransportName = Literal["tcp", "rpc"]
+EngineName = Literal["eager", "channels_last", "onnxruntime", "best"]
+"""What computes a stage; ``best`` is whichever of the others a short trial on the device finds fastest."""
+CodecName = Literal["none", "fp16", "int8", "lossless", "auto"]
+"""What an activation is written as between stages; ``auto`` is whichever of the others takes least time."""
 
 
 class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One stage of a cell: the device, where it listens, and its blocks ``[first, last)``.
 
     ``first == last`` is a stage without blocks: it passes its input on.  The first stage
-    feeds the inputs; an empty first stage is how the input is sent to another device.
+    feeds the inputs; an empty first stage is how the input is sent to another device.  ``link_mbit`` is the measured
+    rate of the link to the next stage, by which codec ``auto`` chooses, and ``link_rtt_ms`` its measured round trip,
+    which with the rate says how much is let be on its way; None where there is no link or it is not known.
     """
 
     device: str
@@ -26,6 +32,8 @@ class CellStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     port: int
     first: int
     last: int
+    link_mbit: float | None = None
+    link_rtt_ms: float | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,8 +57,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     devices: tuple[str, ...]
     network: str
     transport: TransportName
-    engine: str
-    codec: str
+    engine: EngineName
+    codec: CodecName
     batch: int
     batches: int
     warmup: int

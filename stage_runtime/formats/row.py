@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from stage_runtime.formats.cell import TransportName
+from stage_runtime.formats.cell import CodecName, EngineName, TransportName
 from stage_runtime.formats.manifest import Granularity
 
 ROW_SCHEMA = 1
@@ -25,6 +25,10 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``compute_ms`` the blocks' forward, ``queue_ms`` from the input being complete to compute
     beginning, ``receive_ms`` from a frame's first byte to its last, ``send_ms`` from the first
     send call to the last returning.  GPU figures are None without an NVML device.
+    ``engine`` is what computed (never ``best``).  ``alone_ms`` is the median time of the same blocks while
+    nothing else in the chain works, measured within the same run, and ``alone_cpu_ms`` the processor time that took
+    (None where nothing was measured: a stage without blocks, and rows from before these columns); ``cores`` are the
+    processor cores it may use, where other stages may use them too, else none.  ``processors`` is its CPU quota.
     """
 
     stage: int
@@ -55,6 +59,11 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     quota_throttled_percent: float | None = None
     waited_percent: float | None = None
     sampler_percent: float | None = None
+    engine: EngineName = "eager"
+    alone_ms: float | None = None
+    alone_cpu_ms: float | None = None
+    cores: tuple[int, ...] = ()
+    processors: float | None = None
 
 
 class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +72,10 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``transfer_ms`` runs from the sender's first send call to the receiver's last byte, on the
     sender's clock (the offset of the hop is taken off).  ``offset_ms`` holds in the middle of the measured
     batches, ``drift_ppm`` is how fast it grows (None where no drift can be told from noise).
+    ``bytes`` are those on the wire, after the codec; ``raw_bytes`` are the tensor's own; ``result_bytes`` are those of
+    the result's frame, which passes the hop on its way back.  ``codec`` is what wrote
+    them (never ``auto``); ``encode_ms`` and ``decode_ms`` are what that took at either end, and no part of
+    ``transfer_ms``.
     """
 
     hop: int
@@ -74,6 +87,11 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     offset_uncertainty_ms: float
     rtt_ms: float
     drift_ppm: float | None = None
+    codec: CodecName = "none"
+    raw_bytes: int | None = None
+    result_bytes: int = 0
+    encode_ms: float = 0.0
+    decode_ms: float = 0.0
 
 
 class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +99,8 @@ class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Nanoseconds of the stage's own ``perf_counter_ns``; ``offset_ns`` is how far that clock is ahead of the
     first stage's at each batch's ``computed_ns``.  ``back_ns``, when the result was back, is the first
-    stage's alone; ``discarded`` is the measurement's.
+    stage's alone; ``decoded_ns`` and ``encode_started_ns`` are empty without a codec; ``discarded`` is the
+    measurement's.
     """
 
     stage: int
@@ -95,6 +114,8 @@ class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sent_ns: tuple[int, ...]
     offset_ns: tuple[int, ...]
     back_ns: tuple[int, ...] = ()
+    decoded_ns: tuple[int, ...] = ()
+    encode_started_ns: tuple[int, ...] = ()
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,6 +131,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     warm-up rule took away from the measured ones.  ``spread_percent`` is the interquartile range of the
     responses over their median, ``autocorrelation`` that of neighbouring ones; ``unstable`` says why
     the run should not be trusted, and is empty for one that may be.  ``samples`` are kept apart from the row.
+    ``relative_error`` is the largest difference from the unsplit float32 model's output, over that output's largest
+    magnitude, and ``top1_agreement`` the share of images whose largest output is at the same place, over all batches of
+    the run; None where no reference outputs lie beside the inputs.
     """
 
     status: Status
@@ -125,6 +149,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     autocorrelation: float | None = None
     unstable: tuple[str, ...] = ()
     samples: tuple[StageSamples, ...] = ()
+    relative_error: float | None = None
+    top1_agreement: float | None = None
     latency_ms: float | None = None
     response_ms: float | None = None
     throughput_ips: float | None = None
@@ -157,7 +183,12 @@ class LinkDirection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run: the cell, the measurement, the link, the campaign."""
+    """One run: the cell, the measurement, the link, the campaign.
+
+    The bounds are what no runtime can beat with these stages on these links, and an efficiency is how near the run
+    came to its bound (1 is at it); None where the run failed or a stage was not measured alone.  ``throughput_limit``
+    says what sets the throughput's: ``stage``, ``link``, ``cores`` or ``window``, a space, and which.
+    """
 
     schema: int = ROW_SCHEMA
     campaign: str
@@ -174,8 +205,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     devices: tuple[str, ...]
     network: str
     transport: TransportName
-    engine: str
-    codec: str
+    engine: EngineName
+    codec: CodecName
     batch: int
     batches: int
     warmup: int
@@ -206,3 +237,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     spread_percent: float | None = None
     autocorrelation: float | None = None
     unstable: tuple[str, ...] = ()
+    relative_error: float | None = None
+    top1_agreement: float | None = None
+    latency_bound_ms: float | None = None
+    throughput_bound_ips: float | None = None
+    latency_efficiency: float | None = None
+    throughput_efficiency: float | None = None
+    throughput_limit: str | None = None

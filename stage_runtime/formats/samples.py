@@ -20,8 +20,10 @@ FOLDER = "samples"
 INSTANTS = (
     "first_byte_ns",
     "received_ns",
+    "decoded_ns",
     "started_ns",
     "computed_ns",
+    "encode_started_ns",
     "send_started_ns",
     "sent_ns",
     "offset_ns",

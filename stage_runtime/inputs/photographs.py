@@ -16,12 +16,11 @@ from safetensors.numpy import save_file
 
 from stage_runtime.errors import InputError
 from stage_runtime.files import sha256_of, temporary_in
+from stage_runtime.inputs.pictures import DEVIATION, MEAN
 from stage_runtime.inputs.requests import InputsRequest, inputs_path
 
 Images = npt.NDArray[np.float32]
 
-_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-_DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _SCALE = 256 / 224
 # The crop's place as a share of the room left: the centre first, then the corners.
 _PLACES = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
@@ -70,5 +69,5 @@ def _view(image: Image.Image, size: int, turn: int) -> Images:
     pixels = np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.float32) / 255
     if (turn // len(_PLACES)) % 2:
         pixels = pixels[:, ::-1]
-    normalised = (pixels - _MEAN) / _DEVIATION
+    normalised = (pixels - MEAN) / DEVIATION
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)

@@ -15,14 +15,16 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from stage_runtime.errors import ModelError, ShardError
+from stage_runtime.errors import ModelError
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec
 from stage_runtime.models import zoo
 from stage_runtime.models.block_tensors import assign_tensors, release_tensors
 from stage_runtime.models.skeleton import Skeleton
-from stage_runtime.shards.store import ShardStore
+from stage_runtime.shards.store import ShardStore, require_blocks
 
 _SKELETONS_KEPT = 2
+# channels-last order is one of four dimensions
+_IMAGES = 4
 
 
 class LoadedStage:
@@ -32,12 +34,22 @@ class LoadedStage:
     Without blocks (``first == last``) it passes its input on.
     """
 
-    def __init__(self, manifest: Manifest, first: int, last: int, module: nn.Module, load_ms: float) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        first: int,
+        last: int,
+        module: nn.Module,
+        load_ms: float,
+        *,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self.manifest = manifest
         self.first = first
         self.last = last
         self.module = module
         self.load_ms = load_ms
+        self._memory_format = memory_format
         self.parameter_bytes = sum(entry.parameter_bytes for entry in manifest.blocks[first:last])
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -46,6 +58,8 @@ class LoadedStage:
         The input is left as it is, but the output may be the input itself or a view of it.
         """
         with torch.inference_mode():
+            if batch.dim() == _IMAGES:
+                batch = batch.contiguous(memory_format=self._memory_format)
             return cast("torch.Tensor", self.module(batch))
 
     @property
@@ -67,11 +81,15 @@ class LoadedStage:
 class StageLoader:
     """Load stages from a folder of shards; blocks that the next stage also needs stay loaded.
 
-    ``device`` is a torch device (``cpu``, ``cuda:0``).  Not for use by several threads at once.
+    ``device`` is a torch device (``cpu``, ``cuda:0``), ``memory_format`` the order of the weights and inputs that have
+    four dimensions: the mapped file's own, or a copy in another.  Not for use by several threads at once.
     """
 
-    def __init__(self, shards_dir: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, shards_dir: Path, device: str = "cpu", memory_format: torch.memory_format = torch.contiguous_format
+    ) -> None:
         self.device = device
+        self._memory_format = memory_format
         self._store = ShardStore(shards_dir)
         self._skeletons: OrderedDict[str, Skeleton] = OrderedDict()
 
@@ -91,11 +109,12 @@ class StageLoader:
         for known in self._skeletons.values():
             _release_outside(known, range(first, last) if known is skeleton else range(0))
         entries = [entry for entry in manifest.blocks[first:last] if entry.index not in skeleton.loaded]
-        self._verify(manifest, entries)
+        require_blocks(self._store, manifest, tuple(entries))
         for entry in entries:
             self._load_block(skeleton, entry)
         module = skeleton.chain(first, last)
-        return LoadedStage(manifest, first, last, module, (time.perf_counter_ns() - begun) / 1e6)
+        load_ms = (time.perf_counter_ns() - begun) / 1e6
+        return LoadedStage(manifest, first, last, module, load_ms, memory_format=self._memory_format)
 
     def without_weights(self, manifest_id: str) -> LoadedStage:
         """Release every block, and give the whole model on ``meta``, where it gives shapes and takes no memory.
@@ -103,10 +122,14 @@ class StageLoader:
         Raises what ``load`` raises for a manifest.
         """
         skeleton = self._skeleton(manifest_id)
-        for known in self._skeletons.values():
-            _release_outside(known, range(0))
+        self.release()
         blocks = len(skeleton.manifest.blocks)
         return LoadedStage(skeleton.manifest, 0, blocks, skeleton.chain(0, blocks), 0.0)
+
+    def release(self) -> None:
+        """Release every block."""
+        for known in self._skeletons.values():
+            _release_outside(known, range(0))
 
     def _skeleton(self, manifest_id: str) -> Skeleton:
         skeleton = self._skeletons.get(manifest_id)
@@ -119,20 +142,16 @@ class StageLoader:
         self._skeletons.move_to_end(manifest_id)
         return skeleton
 
-    def _verify(self, manifest: Manifest, entries: list[BlockEntry]) -> None:
-        for fault in self._store.faults(tuple(entries)):
-            raise ShardError(
-                f"{manifest.model}: block file {self._store.block_path(fault.sha256)} is not usable "
-                f"({fault.reason}); copy the model's shards to this machine again"
-            )
-
     def _load_block(self, skeleton: Skeleton, entry: BlockEntry) -> None:
         path = self._store.block_path(entry.sha256)
         with safe_open(path, framework="pt", device=self.device) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+            tensors = {name: self._placed(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  (not a mapping)
         where = f"{skeleton.manifest.model}, block {entry.index} ({entry.name})"
         assign_tensors(where, skeleton.blocks[entry.index], tensors)
         skeleton.loaded.add(entry.index)
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.contiguous(memory_format=self._memory_format) if tensor.dim() == _IMAGES else tensor
 
 
 def _release_outside(skeleton: Skeleton, wanted: range) -> None:

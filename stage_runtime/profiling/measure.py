@@ -42,18 +42,18 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
     _check_request(request)
     started, begun = datetime.now(UTC), time.monotonic()
     device = torch.device(workplace.accelerator)
-    bare = workplace.loader.without_weights(request.manifest_id)
+    bare = workplace.engines.loader.without_weights(request.manifest_id)
     manifest = read_manifest(workplace.shards_dir, request.manifest_id)
     available = available_bytes(device)
     check_room(workplace.device, manifest, bare, max(request.batches), available)
     images = [_batch(workplace, request, manifest, size).to(device) for size in request.batches]
-    steps = workplace.loader.load(request.manifest_id, 0, len(manifest.blocks)).steps
+    steps = workplace.engines.loader.load(request.manifest_id, 0, len(manifest.blocks)).steps
     recorder = Recorder(workplace.accelerator)
     try:
         times = time_passes(steps, images, request, clock=passes.clock_for(device), recorder=recorder, check=check)
     finally:
         recorder.stop()
-    disturbed = disturbances(workplace.device, workplace.threads, workplace.quota, recorder.figures())
+    disturbed = disturbances(workplace.device, workplace.threads, workplace.processors, recorder.figures())
     peaks = []
     for size in request.batches:
         check()
@@ -67,7 +67,7 @@ def profile_model(workplace: Workplace, request: ProfileRequest, check: Callable
         engine="eager",
         accelerator=workplace.accelerator,
         threads=workplace.threads,
-        processors=workplace.quota,
+        processors=workplace.processors,
         available_memory_bytes=available,
         torch=str(torch.__version__),
         runtime=__version__,

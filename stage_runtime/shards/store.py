@@ -150,6 +150,15 @@ class ShardStore:
             return {}  # it saves time only: without it everything is hashed again
 
 
+def require_blocks(store: ShardStore, manifest: Manifest, entries: tuple[BlockEntry, ...]) -> None:
+    """Raise ShardError when a block of these is absent or altered."""
+    for fault in store.faults(entries):
+        raise ShardError(
+            f"{manifest.model}: block file {store.block_path(fault.sha256)} is not usable "
+            f"({fault.reason}); copy the model's shards to this machine again"
+        )
+
+
 def total_bytes(manifest: Manifest) -> int:
     """Count the bytes of a manifest's block files, each different file once."""
     return sum({entry.sha256: entry.file_bytes for entry in manifest.blocks}.values())

@@ -20,6 +20,7 @@ import msgspec
 import psutil
 
 from stage_runtime import __version__
+from stage_runtime.allocator import keep_freed_memory
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.transports.base import Listener
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="the stage's configuration (JSON)")
     parser.add_argument("--tag", default="", help="any text; `status` gives it back")
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     try:
         config = _read_config(options.config)
         secret = read_secret(Path(config.secret_file))

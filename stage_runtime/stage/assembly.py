@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stage_runtime.engines.choice import Engines, local_engines
 from stage_runtime.errors import TransportError
 from stage_runtime.formats.cell import TransportName
 from stage_runtime.formats.stage_config import StageConfig
-from stage_runtime.models.loading import StageLoader
-from stage_runtime.stage.computing import ComputeThread, Loader, choose_accelerator
+from stage_runtime.stage.computing import ComputeThread, choose_accelerator
 from stage_runtime.stage.neighbours import Neighbours
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.stage.world import World
@@ -17,9 +17,9 @@ from stage_runtime.transports.base import Transport
 
 
 def build_workplace(
-    config: StageConfig, transport: Transport, secret: bytes, loader: Loader | None = None, world: World | None = None
+    config: StageConfig, transport: Transport, secret: bytes, engines: Engines | None = None, world: World | None = None
 ) -> Workplace:
-    """Make what the runs of one process share; ``loader`` replaces the real one in tests.
+    """Make what the runs of one process share; ``engines`` replaces the real ones in tests.
 
     ``transport`` takes the place of TCP there too; cells over RPC need a ``world``.
 
@@ -41,11 +41,12 @@ def build_workplace(
         device=config.device,
         accelerator=accelerator,
         threads=threads,
-        quota=limits.processors,
         oversubscribed=config.oversubscribed,
         shards_dir=shards_dir,
         inputs_dir=Path(config.inputs_dir),
-        loader=loader or StageLoader(shards_dir, accelerator),
+        engines=engines or local_engines(shards_dir, accelerator, threads),
         compute=ComputeThread(threads),
         neighbours=Neighbours(pick, secret),
+        processors=limits.processors,
+        quota_period_s=limits.period_s,
     )

@@ -34,6 +34,17 @@ def blame_batch(cell: Cell, seen: Mapping[int, Progress], index: int) -> Error:
     return _timeout(cell, len(cell.stages) - 1, f"computed batch {index}, but its result did not come back")
 
 
+def blame_alone(cell: Cell, seen: Mapping[int, Progress]) -> Error:
+    """Name the device that was computing alone, else the last."""
+    for stage in range(len(cell.stages)):
+        last = seen.get(stage)
+        if last is None:
+            return _timeout(cell, stage, "gave no sign of life while the stages computed alone")
+        if last.phase == "alone":
+            return _timeout(cell, stage, "was still computing alone")
+    return _timeout(cell, len(cell.stages) - 1, "did not say that it had computed alone")
+
+
 def blame_figures(cell: Cell, seen: Mapping[int, Progress]) -> Error:
     """Name the first device that has not begun to finish, else the last."""
     for stage in range(1, len(cell.stages)):

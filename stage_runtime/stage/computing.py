@@ -6,46 +6,18 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
-from torch import nn
 
+from stage_runtime.engines.base import Blocks
 from stage_runtime.errors import SplitbedError
-from stage_runtime.models.loading import LoadedStage
+from stage_runtime.formats.cell import EngineName
 from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import describe
 
 _log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
-
-
-class Blocks(Protocol):
-    """Loaded blocks."""
-
-    load_ms: float
-
-    def forward(self, tensor: torch.Tensor, /) -> torch.Tensor:
-        """Run the blocks on a tensor that lies on their device."""
-        ...
-
-    @property
-    def steps(self) -> nn.Sequential:
-        """One module per block."""
-        ...
-
-
-class Loader(Protocol):
-    """Where blocks come from; the real one is ``stage_runtime.models.loading.StageLoader``."""
-
-    def load(self, manifest_id: str, first: int, last: int, /) -> Blocks:
-        """Load blocks ``[first, last)``."""
-        ...
-
-    def without_weights(self, manifest_id: str, /) -> LoadedStage:
-        """Release every block, and give the whole model on ``meta``."""
-        ...
 
 
 class ComputeThread:
@@ -58,6 +30,8 @@ class ComputeThread:
     def __init__(self, threads: int) -> None:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         torch.set_num_threads(threads)
+        # a GPU's convolutions would multiply with 10 bits of mantissa (TF32), and the output differ by a thousandth
+        torch.backends.cudnn.allow_tf32 = False
         threading.Thread(target=self._work, name="compute", daemon=True).start()
 
     def submit(self, job: Job) -> None:
@@ -82,6 +56,11 @@ class Computation:
         self._blocks = blocks
         self._device = torch.device(device)
         self._plan = plan
+
+    @property
+    def engine(self) -> EngineName:
+        """What computes the blocks."""
+        return self._blocks.engine
 
     @property
     def load_ms(self) -> float:

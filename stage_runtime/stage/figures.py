@@ -20,8 +20,12 @@ _NS_PER_MS = 1e6
 _UNCERTAIN_SHARE = 0.25
 
 
-def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measurement:
-    """Sum a run up; ``back`` are the instants at which results were back at the first stage, warm-up included."""
+def measurement(cell: Cell, figures: Figures, back: Sequence[int], until: int | None = None) -> Measurement:
+    """Sum a run up; ``back`` are the instants at which results were back at the first stage, warm-up included.
+
+    ``until`` is when the last round alone was over, by the same clock; without one measuring ended with the last
+    result.
+    """
     lines = tuple(fit(hop.before, hop.after) for hop in figures.hops)
     taken, last = figures.stages[0].instants.received, len(figures.stages) - 1
     computed = [_first_clock(lines, last, instant) for instant in figures.stages[last].instants.computed]
@@ -30,10 +34,9 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
     skip = cell.warmup + discarded
     latencies = differences_ms(taken, computed)[skip:]
     hops = tuple(_hop(cell, figures, number, line, skip) for number, line in enumerate(lines))
-    stages = tuple(_stage(cell, number, report, skip) for number, report in enumerate(figures.stages))
+    stages = tuple(_stage(cell, figures, number, skip) for number in range(len(figures.stages)))
     sharing = [stage.device for stage, report in zip(stages, figures.stages, strict=True) if report.cores_shared]
-    quotas = [report.quota for report in figures.stages]
-    stability = judge(responses[skip:], cell.window, stages, quotas, sharing)
+    stability = judge(responses[skip:], cell.window, stages, sharing)
     uncertainty = sum(hop.offset_uncertainty_ms for hop in hops)
     latency = statistics.median(latencies)
     return Measurement(
@@ -60,7 +63,7 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int]) -> Measuremen
             *(f"{device} shares its processor cores with other virtual devices" for device in sharing),
             *_clock_warnings(lines, hops, uncertainty, latency),
         ),
-        measuring_s=(back[-1] - taken[0]) / 1e9,
+        measuring_s=((until or back[-1]) - taken[0]) / 1e9,
     )
 
 
@@ -89,8 +92,9 @@ def _first_clock(lines: Sequence[ClockLine], stage: int, instant: int) -> int:
     return instant
 
 
-def _stage(cell: Cell, number: int, report: StageReport, skip: int) -> StageFigures:
-    told, times = cell.stages[number], report.instants
+def _stage(cell: Cell, figures: Figures, number: int, skip: int) -> StageFigures:
+    told, report = cell.stages[number], figures.stages[number]
+    times = report.instants
 
     def median_ms(starts: Sequence[int], ends: Sequence[int]) -> float:
         return statistics.median(differences_ms(starts[skip:], ends[skip:]))
@@ -103,29 +107,52 @@ def _stage(cell: Cell, number: int, report: StageReport, skip: int) -> StageFigu
         accelerator=report.accelerator,
         threads=report.threads,
         load_ms=report.load_ms,
+        engine=report.engine,
         compute_ms=median_ms(times.started, times.computed),
-        queue_ms=median_ms(times.received, times.started),
+        queue_ms=median_ms(times.decoded or times.received, times.started),
         receive_ms=median_ms(times.first_byte, times.received),
         send_ms=median_ms(times.send_started, times.sent) if len(cell.stages) > 1 else 0.0,
+        alone_ms=statistics.median(report.alone_ms) if report.alone_ms else None,
+        alone_cpu_ms=statistics.median(report.alone_cpu_ms) if report.alone_cpu_ms else None,
+        cores=report.cores if _shares_cores(report, figures.stages) else (),
+        processors=report.processors,
         **msgspec.structs.asdict(report.telemetry),
     )
 
 
+def _shares_cores(report: StageReport, others: Sequence[StageReport]) -> bool:
+    """Say whether another stage of the chain may run on some of the same cores of the same machine."""
+    if not report.machine:
+        return False
+    beside = [other for other in others if other is not report and other.machine == report.machine]
+    return any(set(other.cores) & set(report.cores) for other in beside)
+
+
 def _hop(cell: Cell, figures: Figures, number: int, line: ClockLine, skip: int) -> HopFigures:
-    report = figures.hops[number]
-    left = figures.stages[number].instants.send_started[skip:]
-    arrived = [line.here(instant) for instant in figures.stages[number + 1].instants.received[skip:]]
+    report, above, below = figures.hops[number], figures.stages[number].instants, figures.stages[number + 1].instants
+    left = above.send_started[skip:]
+    arrived = [line.here(instant) for instant in below.received[skip:]]
     return HopFigures(
         hop=number,
         source=cell.stages[number].device,
         target=cell.stages[number + 1].device,
         bytes=report.frame_bytes,
+        raw_bytes=report.raw_bytes,
+        result_bytes=report.result_bytes,
+        codec=report.codec,
+        encode_ms=_median_ms(above.encode_started[skip:], left),
+        decode_ms=_median_ms(below.received[skip:], below.decoded[skip:]),
         transfer_ms=statistics.median(differences_ms(left, arrived)),
         offset_ms=line.ahead((left[0] + left[-1]) // 2) / _NS_PER_MS,
         offset_uncertainty_ms=max(map(line.uncertainty, arrived)) / _NS_PER_MS,
         rtt_ms=min(report.before.round_trip_ns, report.after.round_trip_ns) / _NS_PER_MS,
         drift_ppm=line.drift * 1e6 if line.drift else None,
     )
+
+
+def _median_ms(starts: Sequence[int], ends: Sequence[int]) -> float:
+    """Give the median difference; 0 where one of the two was not noted."""
+    return statistics.median(differences_ms(starts, ends)) if starts and ends else 0.0
 
 
 def _samples(
@@ -145,6 +172,8 @@ def _samples(
                 computed_ns=times.computed,
                 send_started_ns=times.send_started,
                 sent_ns=times.sent,
+                decoded_ns=times.decoded,
+                encode_started_ns=times.encode_started,
                 offset_ns=tuple(instant - _first_clock(lines, number, instant) for instant in times.computed),
                 back_ns=() if number else tuple(back),
             )

@@ -9,6 +9,7 @@ import time
 import torch
 
 from stage_runtime import __version__
+from stage_runtime.codecs.choice import Reading
 from stage_runtime.errors import FormatError, TransportError
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.hop import lost
@@ -32,8 +33,8 @@ _FAREWELL_S = 10.0
 class FollowerRun(Run):
     """A run as a later stage sees it.
 
-    ``work`` is the run's own thread; ``take_batch`` and ``finish`` are called by the thread that reads the
-    connection to the stage above.
+    ``work`` is the run's own thread; ``take_batch``, ``begin_round`` and ``finish`` are called by the thread that
+    reads the connection to the stage above.
     """
 
     def __init__(self, workplace: Workplace, channel: Channel, number: int, told: Configure) -> None:
@@ -44,7 +45,9 @@ class FollowerRun(Run):
         self._channel = channel
         self._ready = threading.Event()
         self._next_batch = 0
+        self._reading: Reading | None = None
         self._finish_asked = False
+        self._rounds_asked = 0
 
     def work(self) -> None:
         """Do this stage's part; never raises for anything that goes wrong on the way."""
@@ -76,14 +79,25 @@ class FollowerRun(Run):
         self.set_up()
         self._ready.set()
         try:
+            above = self.cell.stages[self._stage - 1]
+            self._channel.make_room(above.link_mbit, above.link_rtt_ms)
             self._send(Kind.READY, 0, b"")
-            self.wait_until(lambda: self._finish_asked)
+            self._take_part()
             figures = self.collect()
             self._send(Kind.FIGURES, 0, encode(figures))
         except TransportError as exc:
             raise RunFailed(self.fail(self._lost_above(exc))) from exc
         with self.changed:
             self.went_well = self.failure is None
+
+    def _take_part(self) -> None:
+        """Compute alone whenever it is this stage's turn, until all results have reached the first stage."""
+        while True:
+            self.wait_until(lambda: self._finish_asked or self._rounds_asked > self._rounds)
+            if self._rounds_asked == self._rounds:
+                return
+            self.round_alone()
+            self._send(Kind.ALONE_DONE, 0, b"")
 
     def take_batch(self, header: Header) -> None:
         """Receive an activation whose header has come; raises Stopped when the run has failed."""
@@ -92,14 +106,31 @@ class FollowerRun(Run):
         if self.failure is not None:
             raise Stopped
         descriptors = self._channel.receive_descriptors(header)
-        if header.number != self._next_batch or descriptors != (self.plan.takes,):
-            raise FormatError(
-                f"batch {header.number} of {descriptors} came, expected {self._next_batch} of {self.plan.takes}"
-            )
+        if header.number != self._next_batch:
+            raise FormatError(f"batch {header.number} came, expected {self._next_batch}")
+        codec = self._codecs().accept(header.codec, descriptors)
         slot = self.pipeline.take_slot(self._deadline.left_s(SLACK_S))
-        self._channel.receive_payload(slot.memory, self._deadline.left_s(SLACK_S))
+        payload = slot.memory if codec.name == "none" else self._codecs().memory(header.payload_bytes)
+        self._channel.receive_payload(payload, self._deadline.left_s(SLACK_S))
+        received_ns = decoded_ns = time.perf_counter_ns()
+        if codec.name != "none":
+            codec.decode(payload, slot.tensor)
+            decoded_ns = time.perf_counter_ns()
         self._next_batch += 1
-        self.pipeline.submit(header.number, slot, first_byte_ns, time.perf_counter_ns())
+        self.pipeline.submit(
+            header.number, slot, first_byte_ns=first_byte_ns, received_ns=received_ns, decoded_ns=decoded_ns
+        )
+
+    def _codecs(self) -> Reading:
+        if self._reading is None:
+            self._reading = Reading(self.plan.takes, self.cell.codec)
+        return self._reading
+
+    def begin_round(self) -> None:
+        """Note that the stages above have computed alone."""
+        with self.changed:
+            self._rounds_asked += 1
+            self.changed.notify_all()
 
     def finish(self) -> None:
         """Note that all results have reached the first stage."""
@@ -114,9 +145,11 @@ class FollowerRun(Run):
     def _lost_above(self, exc: Exception) -> Error:
         return lost(self.cell.stages[self._stage - 1].device, exc)
 
-    def deliver(self, index: int, output: torch.Tensor) -> None:
-        """Send the last stage's output up."""
+    def deliver(self, index: int, output: torch.Tensor) -> int:
+        """Send the last stage's output up, as it is; give when that began."""
+        begun_ns = time.perf_counter_ns()
         self._relay(index, output)
+        return begun_ns
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:  # noqa: ARG002  (the first stage's concern)
         """Pass a result on, up the chain."""

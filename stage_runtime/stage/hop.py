@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from stage_runtime.codecs.choice import Writing
 from stage_runtime.errors import FormatError, TransportError, TransportTimeoutError
 from stage_runtime.formats.cell import CellStage
 from stage_runtime.stage.clock import PingBook
@@ -16,7 +18,7 @@ from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.wire.channel import Channel
-from stage_runtime.wire.frames import Header, Kind
+from stage_runtime.wire.frames import HEADER_BYTES, Header, Kind
 from stage_runtime.wire.messages import Configure, Error, Figures, HopReport, Pong, Progress, decode, encode
 
 
@@ -28,6 +30,9 @@ class Above(Protocol):
 
     def hop_answered(self) -> None:
         """Note that all pings sent so far were answered."""
+
+    def hop_alone_done(self) -> None:
+        """Note that all stages below have computed alone."""
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:
         """Take a result; ``output`` is overwritten by the next one."""
@@ -46,28 +51,39 @@ class Hop:
     """The next stage, for the length of one run."""
 
     def __init__(
-        self, *, channel: Channel, reused: bool, run: int, plan: StagePlan, deadline: Deadline, above: Above
+        self,
+        *,
+        channel: Channel,
+        reused: bool,
+        run: int,
+        plan: StagePlan,
+        deadline: Deadline,
+        above: Above,
+        writing: Writing,
     ) -> None:
         if plan.below is None:
             raise ValueError("the last stage has no hop")
         self.reused = reused
         self.heard = False
         self.pings = PingBook()
-        self.bytes_per_batch = 0
         self.target: CellStage = plan.below
         self.channel = channel
         self._run = run
         self._plan = plan
         self._deadline = deadline
         self._above = above
+        self._writing = writing
+        self._frame_bytes: list[int] = []
         self._result = empty(plan.result)
         self._result_memory = memory_of(self._result)
         self._next_result = 0
+        self._result_bytes = 0
         self._figures: Figures | None = None
         self._reader = threading.Thread(target=self._read, name="hop", daemon=True)
 
     def start(self, configure: Configure) -> None:
         """Tell the next stage its part, and begin to read what it says."""
+        self.channel.make_room(self._plan.mine.link_mbit, self._plan.mine.link_rtt_ms)
         self._send(Kind.CONFIGURE, 0, encode(configure))
         self._reader.start()
 
@@ -75,11 +91,18 @@ class Hop:
         """Send a train of pings."""
         self.pings.send_train(lambda number: self._send(Kind.PING, number, b""))
 
-    def send_batch(self, index: int, tensor: torch.Tensor) -> None:
-        """Send an activation."""
-        self.bytes_per_batch = self.channel.send_tensors(
-            Kind.BATCH, self._run, index, [(self._plan.gives, memory_of(tensor))], self._deadline.left_s(SLACK_S)
-        )
+    def send_batch(self, index: int, tensor: torch.Tensor) -> int:
+        """Write an activation as the codec wants it and send it; give when sending began."""
+        codec, parts = self._writing.encode(tensor)
+        begun_ns = time.perf_counter_ns()
+        timeout_s = self._deadline.left_s(SLACK_S)
+        size = self.channel.send_tensors(Kind.BATCH, self._run, index, parts, timeout_s, codec=codec)
+        self._frame_bytes.append(size)
+        return begun_ns
+
+    def send_alone(self) -> None:
+        """Have the stages below compute alone, one after the other."""
+        self._send(Kind.ALONE, 0, b"")
 
     def send_finish(self) -> None:
         """Say that all results are back."""
@@ -88,7 +111,14 @@ class Hop:
     def report(self) -> HopReport:
         """Say what was noted of this connection; there once it has finished."""
         before, after = self.pings.trains()
-        return HopReport(frame_bytes=self.bytes_per_batch, before=before, after=after)
+        return HopReport(
+            frame_bytes=statistics.median_low(self._frame_bytes[self._plan.cell.warmup :]),
+            raw_bytes=self._plan.gives.payload_bytes,
+            result_bytes=self._result_bytes,
+            codec=self._writing.name,
+            before=before,
+            after=after,
+        )
 
     def abort(self) -> None:
         """Break the connection, so that nothing of this run can reach the next."""
@@ -110,6 +140,7 @@ class Hop:
             Kind.PONG: self._on_pong,
             Kind.RESULT: self._on_result,
             Kind.PROGRESS: self._on_progress,
+            Kind.ALONE_DONE: self._on_alone_done,
             Kind.FIGURES: self._on_figures,
         }
         try:
@@ -162,7 +193,12 @@ class Hop:
             )
         self.channel.receive_payload(self._result_memory, self._deadline.left_s(SLACK_S))
         self._next_result += 1
+        self._result_bytes = HEADER_BYTES + header.body_bytes + header.payload_bytes
         self._above.hop_result(header.number, self._result, time.perf_counter_ns())
+
+    def _on_alone_done(self, header: Header) -> None:
+        self.channel.receive_body(header)
+        self._above.hop_alone_done()
 
     def _on_progress(self, header: Header) -> None:
         self._above.hop_progress(decode(self.channel.receive_body(header), Progress))

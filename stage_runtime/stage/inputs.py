@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from stage_runtime.errors import FormatError, ShardError
+from stage_runtime.inputs.pictures import are_pictures
 from stage_runtime.stage.tensors import describe, memory_of
 from stage_runtime.wire.frames import TensorHeader
 
@@ -20,7 +21,12 @@ class Inputs:
 
     def __init__(self, images: torch.Tensor) -> None:
         count = images.shape[0]
+        self._tensor = images
         self._images = np.frombuffer(memory_of(images.contiguous()), np.uint8).reshape(count, -1)
+
+    def are_pictures(self) -> bool:
+        """Say whether the images are normalised pictures of 8 bits a colour."""
+        return self._tensor.dtype is torch.float32 and are_pictures(self._tensor.numpy())
 
     def fill(self, memory: memoryview, size: int, batch: int) -> None:
         """Copy batch number ``batch`` of ``size`` images into ``memory``; after the last image comes the first.
@@ -43,7 +49,7 @@ def read_inputs(inputs_dir: Path, inputs_id: str, expected: TensorHeader) -> Inp
 
     Raises ShardError when they do not, FormatError when their images are not what the model takes.
     """
-    images = _read_images(inputs_dir / f"{inputs_id}.safetensors")
+    images = read_images(inputs_dir / f"{inputs_id}.safetensors")
     found = describe(images)
     if found.dtype != expected.dtype or found.shape[1:] != expected.shape[1:] or found.shape[0] < 1:
         raise FormatError(
@@ -54,8 +60,11 @@ def read_inputs(inputs_dir: Path, inputs_id: str, expected: TensorHeader) -> Inp
 
 
 @functools.lru_cache(maxsize=1)
-def _read_images(path: Path) -> torch.Tensor:
-    """Read the images; the file's name is a hash of its content, so they are kept."""
+def read_images(path: Path) -> torch.Tensor:
+    """Read prepared images (n, 3, height, width); the file's name is a hash of its content, so they are kept.
+
+    Raises ShardError when they are not there.
+    """
     try:
         images: torch.Tensor = load_file(path)["images"]
     except OSError as exc:

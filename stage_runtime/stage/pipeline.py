@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -24,6 +24,7 @@ from stage_runtime.telemetry.recorder import Recorder
 from stage_runtime.wire.messages import Instants
 
 _OUTPUTS = 2
+_RESTS = 6
 
 Item = TypeVar("Item")
 
@@ -40,18 +41,29 @@ class Slot(NamedTuple):
 
 
 class Timeline:
-    """When what happened to each batch, in ``perf_counter_ns``; indices count the warm-up too."""
+    """When what happened to each batch, in ``perf_counter_ns``; indices count the warm-up too.
 
-    def __init__(self, total: int) -> None:
+    Without a codec, reading and writing activations take no time, and these instants are left out at the end.
+    """
+
+    def __init__(self, total: int, *, coded: bool) -> None:
+        self._coded = coded
         self.first_byte = [0] * total
         self.received = [0] * total
+        self.decoded = [0] * total
         self.started = [0] * total
         self.computed = [0] * total
+        self.encode_started = [0] * total
         self.send_started = [0] * total
         self.sent = [0] * total
         self.batches_received = 0
         self.batches_computed = 0
         self.batches_sent = 0
+
+    def rests(self) -> list[int]:
+        """Give how long the stage rested before each of the last few batches computed, the oldest first."""
+        last = self.batches_computed
+        return [self.started[index] - self.computed[index - 1] for index in range(max(1, last - _RESTS), last)]
 
     def instants(self) -> Instants:
         """Give all of it, once the run is over."""
@@ -62,11 +74,16 @@ class Timeline:
             computed=tuple(self.computed),
             send_started=tuple(self.send_started),
             sent=tuple(self.sent),
+            decoded=tuple(self.decoded) if self._coded else (),
+            encode_started=tuple(self.encode_started) if self._coded else (),
         )
 
 
 class Pipeline:
-    """One stage's part of one run.  ``on_failure`` is told what ended it, from whichever thread."""
+    """One stage's part of one run.  ``on_failure`` is told what ended it, from whichever thread.
+
+    ``send`` writes an output as its codec wants it and sends it, and says when it began to send.
+    """
 
     def __init__(
         self,
@@ -74,10 +91,10 @@ class Pipeline:
         computation: Computation,
         *,
         device: str,
-        send: Callable[[int, torch.Tensor], None],
+        send: Callable[[int, torch.Tensor], int],
         on_failure: Callable[[BaseException, str], None],
     ) -> None:
-        self.timeline = Timeline(plan.total)
+        self.timeline = Timeline(plan.total, coded=plan.cell.codec != "none")
         self.telemetry = Recorder(device)
         self._plan = plan
         self._computation = computation
@@ -87,6 +104,7 @@ class Pipeline:
         self._inbox: queue.SimpleQueue[tuple[int, Slot] | None] = queue.SimpleQueue()
         self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[tuple[int, torch.Tensor, Slot | None] | None] = queue.SimpleQueue()
+        self._last_input: torch.Tensor | None = None
         self._all_sent = threading.Event()
         self._sender = threading.Thread(target=self._guard, args=(self._send_all, "sending"), name="send", daemon=True)
         for _ in range(plan.slots):
@@ -96,7 +114,7 @@ class Pipeline:
             self._permits.put(True)  # noqa: FBT003  (a token)
 
     def start(self) -> None:
-        """Begin to send; the compute thread is given ``compute_all`` by the caller."""
+        """Begin to send; the compute thread is given ``compute`` by the caller."""
         if self._plan.cell.window > 1:
             self._sender.start()
 
@@ -124,18 +142,26 @@ class Pipeline:
         except queue.Empty as exc:
             raise TimeoutError(f"no input was computed in {timeout_s:.1f} s") from exc
 
-    def submit(self, index: int, slot: Slot, first_byte_ns: int, received_ns: int) -> None:
+    def submit(self, index: int, slot: Slot, *, first_byte_ns: int, received_ns: int, decoded_ns: int) -> None:
         """Hand a received batch over to be computed."""
         self.timeline.first_byte[index] = first_byte_ns
         self.timeline.received[index] = received_ns
+        self.timeline.decoded[index] = decoded_ns
         self.timeline.batches_received = index + 1
         if index == 0 and self._plan.cell.warmup == 0:
             self.telemetry.begin()
         self._inbox.put((index, slot))
 
-    def compute_all(self) -> None:
-        """Compute every batch of the run; a job for the compute thread."""
-        self._guard(self._compute_all, "computing")
+    def compute(self, count: int) -> None:
+        """Compute the next ``count`` batches; a job for the compute thread."""
+        self._guard(lambda: self._compute(count), "computing")
+
+    def compute_alone(self, measure: Callable[[torch.Tensor, Sequence[int]], None]) -> None:
+        """Give the last batch's input and the last rests to ``measure``; a job for the compute thread."""
+        last = self._last_input
+        if last is None:
+            raise RuntimeError("nothing was computed yet")
+        self._guard(lambda: measure(last, self.timeline.rests()), "computing")
 
     def _guard(self, work: Callable[[], None], doing: str) -> None:
         try:
@@ -145,11 +171,12 @@ class Pipeline:
         except BaseException as exc:  # noqa: BLE001  (whatever ends a thread ends the run, with its reason)
             self._on_failure(exc, doing)
 
-    def _compute_all(self) -> None:
+    def _compute(self, count: int) -> None:
         times = self.timeline
-        for _ in range(self._plan.total):
+        for _ in range(count):
             index, slot = _take(self._inbox)
             _take(self._permits)
+            self._last_input = slot.tensor
             times.started[index] = time.perf_counter_ns()
             output = self._computation(slot.tensor)
             times.computed[index] = time.perf_counter_ns()
@@ -171,14 +198,14 @@ class Pipeline:
     def _send_one(self, index: int, output: torch.Tensor, kept: Slot | None) -> None:
         """Send an output, and then give back the slot that had to wait for it."""
         times = self.timeline
-        times.send_started[index] = time.perf_counter_ns()
-        self._send(index, output)
+        times.encode_started[index] = time.perf_counter_ns()
+        times.send_started[index] = self._send(index, output)
         times.sent[index] = time.perf_counter_ns()
         times.batches_sent = index + 1
         self._permits.put(True)  # noqa: FBT003  (a token)
         if kept is not None:
             self._free.put(kept)
-        if index == self._plan.cell.warmup - 1:
+        if index == self._plan.cell.warmup - 1 and self._plan.round_after < self._plan.cell.warmup:
             self.telemetry.begin()
         if index == self._plan.total - 1:
             self.telemetry.end()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
+from stage_runtime.codecs.choice import check_writable
 from stage_runtime.errors import CellError, FormatError, ShardError
-from stage_runtime.formats.cell import Cell, CellStage
+from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName
 from stage_runtime.formats.manifest import Manifest, TensorSpec
 from stage_runtime.wire.frames import TensorHeader
 
-ENGINES = ("eager",)
-CODECS = ("none",)
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+CODECS: tuple[CodecName, ...] = get_args(CodecName)
 # Enough to receive one batch and to compute another while a third waits between the two.
 _MOST_SLOTS = 3
 
@@ -46,6 +48,14 @@ class StagePlan:
         return self.cell.warmup + self.cell.batches
 
     @property
+    def round_after(self) -> int:
+        """After how many batches the stages compute alone for the first time; 0 where they do so at the end only.
+
+        That empties the chain.  Where it is to be full, some of the warm-up follows to fill it again.
+        """
+        return min(self.cell.warmup, 1) if self.cell.window > 1 else self.cell.warmup
+
+    @property
     def slots(self) -> int:
         """How many inputs this stage holds at once."""
         return min(self.cell.window, _MOST_SLOTS, self.total)
@@ -55,11 +65,14 @@ def plan_stage(cell: Cell, stage: int, manifest: Manifest) -> StagePlan:
     """Work out a stage's part; raises FormatError when the cell contradicts itself or the manifest."""
     check_cell(cell, manifest)
     mine = cell.stages[stage]
+    gives = _crossing(manifest, mine.last, cell.batch)
+    if stage + 1 < len(cell.stages):
+        check_writable(cell.codec, gives)
     return StagePlan(
         cell=cell,
         stage=stage,
         takes=_crossing(manifest, mine.first, cell.batch),
-        gives=_crossing(manifest, mine.last, cell.batch),
+        gives=gives,
         result=_crossing(manifest, len(manifest.blocks), cell.batch),
     )
 

@@ -7,12 +7,17 @@ import logging
 import torch
 
 from stage_runtime import __version__
+from stage_runtime.codecs.choice import Writing
+from stage_runtime.codecs.trial import LinkTrial
 from stage_runtime.errors import CellError, SplitbedError, TransportError
+from stage_runtime.inputs.pictures import Ladder
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.hop import Hop, lost
 from stage_runtime.stage.pipeline import Pipeline
 from stage_runtime.stage.plan import check_device, plan_stage, read_manifest
-from stage_runtime.stage.run_state import RunFailed, RunState
+from stage_runtime.stage.rounds import RoundsRun
+from stage_runtime.stage.run_state import RunFailed
+from stage_runtime.telemetry.machine import own_cores, read_machine
 from stage_runtime.wire.messages import Configure, Error, Figures, StageReport
 
 _log = logging.getLogger(__name__)
@@ -20,7 +25,7 @@ _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
 
 
-class Run(RunState):
+class Run(RoundsRun):
     """One stage's part in one run."""
 
     def set_up(self) -> None:
@@ -57,13 +62,17 @@ class Run(RunState):
         if failed:
             self._pipeline.stop()  # fail() came before there was anything to stop
         self._pipeline.start()
-        self._workplace.compute.submit(self._pipeline.compute_all)
+        self.begin_computing(self._loaded())
 
     def prepare(self) -> None:
         """Do what else a kind of run needs before it starts; may raise SplitbedError."""
 
-    def deliver(self, index: int, output: torch.Tensor) -> None:
-        """Take an output of the last stage."""
+    def ladder(self) -> Ladder | None:
+        """Say what ladder all values of this stage's outputs lie on, if it knows one."""
+        return None
+
+    def deliver(self, index: int, output: torch.Tensor) -> int:
+        """Take an output of the last stage; give when that began."""
         raise NotImplementedError
 
     def _load(self) -> None:
@@ -72,7 +81,8 @@ class Run(RunState):
         mine = self.plan.mine
         try:
             # also without blocks of its own: loading none lets go of those of the last cell
-            blocks = self._workplace.loader.load(self.cell.manifest_id, mine.first, mine.last)
+            cell = self.cell
+            blocks = self._workplace.engines.load(cell.engine, cell.manifest_id, mine.first, mine.last, cell.batch)
             computation = Computation(blocks, self._workplace.accelerator, self.plan)
         except Exception as exc:  # noqa: BLE001  (whatever it is, the first device must hear of it)
             what = str(exc) if isinstance(exc, SplitbedError) else f"{type(exc).__name__}: {exc}"
@@ -100,6 +110,8 @@ class Run(RunState):
             channel = channel or neighbours.connect(below, self.cell.transport, self._deadline)
         except TransportError as exc:
             raise RunFailed(self.fail(lost(below.device, exc))) from exc
+        ladder = self.ladder() if self.cell.codec != "none" else None
+        trial = LinkTrial(self.plan.mine.link_mbit, self.cell.window, self._first_compute_s, ladder)
         hop = Hop(
             channel=channel,
             reused=reused,
@@ -107,6 +119,7 @@ class Run(RunState):
             plan=self.plan,
             deadline=self._deadline,
             above=self,
+            writing=Writing(self.plan.gives, self.cell.codec, trial.choose, ladder),
         )
         with self.changed:
             self._hop, self._hop_stale = hop, False
@@ -114,6 +127,10 @@ class Run(RunState):
             hop.start(Configure(runtime=__version__, stage=self._stage + 1, cell=self.cell))
         except TransportError as exc:
             self.hop_failed(hop.connection_error(exc))
+
+    def _first_compute_s(self) -> float:
+        times = self.pipeline.timeline
+        return (times.computed[0] - times.started[0]) / 1e9
 
     def _wait_ready(self) -> None:
         def loaded_all() -> bool:
@@ -168,11 +185,16 @@ class Run(RunState):
         return StageReport(
             accelerator=self._workplace.accelerator,
             threads=self._workplace.threads,
+            engine=self._loaded().engine,
             load_ms=self._loaded().load_ms,
             instants=self.pipeline.timeline.instants(),
             telemetry=self.pipeline.telemetry.figures(),
+            alone_ms=tuple(self.alone.wall_ms),
+            alone_cpu_ms=tuple(self.alone.cpu_ms),
             cores_shared=self._workplace.oversubscribed,
-            quota=self._workplace.quota,
+            cores=own_cores(),
+            machine=read_machine(),
+            processors=self._workplace.processors,
         )
 
     def clean_up(self) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.cell import Cell
+from stage_runtime.stage.alone import Alone
 from stage_runtime.stage.computing import Computation
 from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.hop import Hop
@@ -53,6 +54,10 @@ class RunState:
         self._hop_stale = False
         self._below_ready = False
         self._below_figures: Figures | None = None
+        self._alone: Alone | None = None
+        self._turns_taken = 0
+        self._rounds_below = 0
+        self._rounds = 0
         self._ended = False
 
     @property
@@ -143,6 +148,12 @@ class RunState:
     def hop_answered(self) -> None:
         """Let the run's thread look whether the pings it waits for were answered."""
         with self.changed:
+            self.changed.notify_all()
+
+    def hop_alone_done(self) -> None:
+        """Note that all stages below have computed alone."""
+        with self.changed:
+            self._rounds_below += 1
             self.changed.notify_all()
 
     def hop_result(self, index: int, output: torch.Tensor, arrived_ns: int) -> None:

@@ -45,22 +45,15 @@ def judge(
     responses: Sequence[float],
     window: int,
     stages: Sequence[StageFigures],
-    quotas: Sequence[float | None],
     sharing: Sequence[str] = (),
 ) -> Stability:
     """Judge a run by its measured responses and its stages; ``sharing`` are devices that share their cores.
-
-    ``quotas`` are each stage's processor quota (1.0 is one core, None is no quota).
 
     A disturbance that slows a device down counts by itself.  Spread and autocorrelation count with one
     batch in flight alone: in a window, responses share their queue and a link's bursts by construction.
     """
     spread, autocorrelation = _spread_percent(responses), _autocorrelation(responses)
-    reasons = [
-        text
-        for stage, quota in zip(stages, quotas, strict=True)
-        for text in disturbances(stage.device, stage.threads, quota, stage)
-    ]
+    reasons = [text for stage in stages for text in disturbances(stage.device, stage.threads, stage.processors, stage)]
     if window == 1 and spread is not None:
         drifts = autocorrelation is not None and autocorrelation > _MOST_ERRORS / math.sqrt(len(responses))
         if drifts and spread > _LEAST_DRIFT_PERCENT:

@@ -61,6 +61,9 @@ class Upstream:
             self._answer(header)
         elif header.kind is Kind.BATCH:
             run.take_batch(header)
+        elif header.kind is Kind.ALONE:
+            self._channel.receive_body(header)
+            run.begin_round()
         elif header.kind is Kind.FINISH:
             self._channel.receive_body(header)
             run.finish()

@@ -60,6 +60,14 @@ def quota(folder: Path) -> float | None:
     return None
 
 
+def quota_period_s(folder: Path) -> float | None:
+    """Give the seconds after which a group's quota begins anew; None where it sets no limit."""
+    if quota(folder) is None:
+        return None
+    both = read_line(folder / "cpu.max").split()
+    return int(both[1] if both else read_line(folder / "cpu.cfs_period_us")) / 1e6
+
+
 def read_lines(path: Path) -> list[str]:
     """Read a file's lines; none where it cannot be read."""
     try:

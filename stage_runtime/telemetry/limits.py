@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage_runtime.telemetry.groups import own_groups, quota, read_line, read_lines
+from stage_runtime.telemetry.groups import own_groups, quota, quota_period_s, read_line, read_lines
 
 # cgroup v1 writes "no limit" as the largest multiple of a page
 _UNLIMITED_BYTES = 2**62
@@ -18,27 +18,30 @@ _UNLIMITED_BYTES = 2**62
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Processors (None: no quota; else how many, fractions allowed) and memory bytes (None: no limit)."""
+    """Processors (None: no quota; else how many, fractions allowed), its period, and memory bytes (None: no limit)."""
 
     processors: float | None
     memory_bytes: int | None
     memory_used_bytes: int | None
+    period_s: float | None = None
 
 
 def read_limits(proc: Path = Path("/proc")) -> Limits:
     """Read the control groups of this process; what cannot be read counts as no limit."""
-    processors: list[float] = []
+    processors: list[tuple[float, float | None]] = []
     memory: list[tuple[int, int]] = []
     for folder, _ in own_groups(proc):
         share = quota(folder)
         if share is not None:
-            processors.append(share)
+            processors.append((share, quota_period_s(folder)))
         limit = _memory(folder)
         if limit is not None:
             memory.append(limit)
     tightest = min(memory, key=lambda found: found[0] - found[1], default=None)
+    share, period_s = min(processors, key=lambda found: found[0], default=(None, None))
     return Limits(
-        processors=min(processors, default=None),
+        processors=share,
+        period_s=period_s,
         memory_bytes=tightest[0] if tightest else None,
         memory_used_bytes=tightest[1] if tightest else None,
     )

@@ -35,6 +35,13 @@ class Stream(abc.ABC):
         """
 
     @abc.abstractmethod
+    def make_room(self, in_flight_bytes: int) -> None:
+        """Let so many bytes be on their way in each direction, and not many more (see ``transports.room``).
+
+        It holds from now on; a transport whose own bound is far above that may leave it as it is.
+        """
+
+    @abc.abstractmethod
     def is_quiet(self) -> bool:
         """Say whether the stream is open and nothing waits to be received (an end of stream is something)."""
 

@@ -51,6 +51,12 @@ class _Direction:
             self._changed.notify_all()
             return count
 
+    def resize(self, capacity: int) -> None:
+        """Hold so many bytes from now on."""
+        with self._changed:
+            self._capacity = capacity
+            self._changed.notify_all()
+
     def end(self) -> None:
         """Take nothing more, and wake everybody."""
         with self._changed:
@@ -93,6 +99,11 @@ class MemoryStream(Stream):
             if count == 0:
                 raise TransportError(f"{self._peer} closed the connection")
             left = left[count:]
+
+    def make_room(self, in_flight_bytes: int) -> None:
+        """Let each direction hold so many bytes."""
+        self._incoming.resize(in_flight_bytes)
+        self._outgoing.resize(in_flight_bytes)
 
     def is_quiet(self) -> bool:
         """Say whether nothing, not even an end of stream, waits to be received."""

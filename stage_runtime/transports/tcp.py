@@ -2,13 +2,16 @@
 
 The sockets are blocking ones with SO_RCVTIMEO and SO_SNDTIMEO, not Python's own timeouts: those
 make a socket non-blocking and would cost a poll and a return to the interpreter for every
-segment that arrives.  With MSG_WAITALL a whole activation is one system call, during which the thread
-holds no interpreter lock, so receiving does not get into the way of computing.
+segment that arrives.  With MSG_WAITALL a whole activation is two system calls, during which the thread
+holds no interpreter lock, so receiving does not get into the way of computing.  The low-water mark that
+all but the end of a long one is received with has the kernel wake the thread once per 128 KiB instead of for
+each segment.  What is short is read ahead, so that a small frame is one system call.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import select
 import socket
 import struct
@@ -23,6 +26,14 @@ _TIMEVAL = struct.Struct("@ll")
 _SILENT_PEER_S = 30
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 10, 5, 4
 _BACKLOG = 16
+# Waking up as seldom as this costs nothing.
+_LONG_WAIT_S = 10.0
+# A frame's header and descriptors, and all of a 4 KB payload.
+_AHEAD_BYTES = 8192
+# The kernel wakes a receiver when so much is there.  The last two of them are received as they come, so that what
+# is awaited is always less than what is still to come, and little is left to be copied when the last byte is there.
+_MARK_BYTES = 128 * 1024
+_LONG_BYTES = 4 * _MARK_BYTES
 
 
 def _configure(connection: socket.socket) -> None:
@@ -42,6 +53,14 @@ def _timeval(seconds: float) -> bytes:
     return _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
 
 
+@functools.lru_cache(maxsize=16)
+def _may_send_from(size: int) -> bool:
+    """Say whether this kernel grants a send buffer of ``size`` bytes (it doubles what it is asked for)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size // 2)
+        return trial.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= size // 2 * 2
+
+
 class TcpStream(Stream):
     """One TCP connection."""
 
@@ -50,6 +69,8 @@ class TcpStream(Stream):
         self._socket = connection
         self._peer = peer
         self._timeouts: dict[int, float] = {}
+        self._ahead = memoryview(bytearray(_AHEAD_BYTES))
+        self._unread = self._ahead[:0]
 
     @property
     def peer(self) -> str:
@@ -58,10 +79,10 @@ class TcpStream(Stream):
 
     def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
         """Send all of the buffers; see the interface."""
-        pending = [buffer for buffer in buffers if buffer.nbytes]
-        total = left = sum(buffer.nbytes for buffer in pending)
+        pending = buffers
+        total = left = sum([buffer.nbytes for buffer in buffers])
         end = time.monotonic() + timeout_s
-        while pending:
+        while left:
             remaining = end - time.monotonic()
             if remaining <= 0:
                 raise self._timeout("took", total - left, total, timeout_s)
@@ -73,11 +94,15 @@ class TcpStream(Stream):
             except OSError as exc:
                 raise self._broken("sending", exc) from exc
             left -= sent
-            pending = _without_first(pending, sent)
+            if left:
+                pending = _without_first(pending, sent)
 
     def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
         """Fill all of ``buffer``; see the interface."""
-        total, filled = buffer.nbytes, 0
+        total = buffer.nbytes
+        filled = self._read_ahead(buffer)
+        if filled == total:
+            return
         end = time.monotonic() + timeout_s
         while filled < total:
             remaining = end - time.monotonic()
@@ -85,7 +110,7 @@ class TcpStream(Stream):
                 raise self._timeout("sent", filled, total, timeout_s)
             self._set_timeout(socket.SO_RCVTIMEO, remaining)
             try:
-                count = self._socket.recv_into(buffer[filled:], 0, socket.MSG_WAITALL)
+                count = self._receive_some(buffer[filled:])
             except BlockingIOError:
                 continue
             except OSError as exc:
@@ -94,8 +119,47 @@ class TcpStream(Stream):
                 raise TransportError(f"{self._peer} closed the connection")
             filled += count
 
+    def _receive_some(self, buffer: memoryview) -> int:
+        """Receive into a buffer until it, or the first part of a long one, is full; 0 at the end of the stream."""
+        wanted = buffer.nbytes
+        if wanted < _AHEAD_BYTES:
+            self._unread = self._ahead[: self._socket.recv_into(self._ahead)]
+            return self._read_ahead(buffer)
+        if wanted < _LONG_BYTES:
+            return self._socket.recv_into(buffer, 0, socket.MSG_WAITALL)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _MARK_BYTES)
+        try:
+            return self._socket.recv_into(buffer, wanted - 2 * _MARK_BYTES, socket.MSG_WAITALL)
+        finally:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+    def _read_ahead(self, buffer: memoryview) -> int:
+        """Copy what was read ahead, as far as it goes."""
+        count = min(self._unread.nbytes, buffer.nbytes)
+        if count:
+            buffer[:count] = self._unread[:count]
+            self._unread = self._unread[count:]
+        return count
+
+    def make_room(self, in_flight_bytes: int) -> None:
+        """Size both buffers; see the interface.
+
+        The receive buffer grows with a low-water mark, unlike with SO_RCVBUF, which would keep the kernel from
+        growing it further and has a lower limit.  The send buffer is fixed, where the kernel lets it be that large:
+        it bounds what waits in the kernel, and bridges the time in which this process does not run.
+        """
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, in_flight_bytes)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            if _may_send_from(in_flight_bytes):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, in_flight_bytes // 2)
+        except OSError as exc:
+            raise self._broken("using", exc) from exc
+
     def is_quiet(self) -> bool:
         """Say whether nothing, not even an end of stream, waits to be received."""
+        if self._unread.nbytes:
+            return False
         poll = select.poll()
         try:
             poll.register(self._socket, select.POLLIN | select.POLLRDHUP)
@@ -117,10 +181,12 @@ class TcpStream(Stream):
     def _set_timeout(self, option: int, seconds: float) -> None:
         """Have the kernel wait for at most ``seconds``, or leave it at a shorter wait that is near enough.
 
-        The callers go on waiting when a wait ended early, and this saves a system call per frame.
+        The callers go on waiting when a wait ended early, and this saves a system call per frame: what is left
+        of a deadline is a little less each time, and between two frames there is none.
         """
-        if seconds / 2 <= self._timeouts.get(option, 0.0) <= seconds:
+        if min(seconds / 2, _LONG_WAIT_S) <= self._timeouts.get(option, 0.0) <= seconds:
             return
+        seconds *= 0.75
         self._timeouts[option] = seconds
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, option, _timeval(seconds))
@@ -136,7 +202,7 @@ class TcpStream(Stream):
         return TransportTimeoutError(f"{self._peer} {verb} {done} of {total} bytes in {timeout_s:.1f} s")
 
 
-def _without_first(buffers: list[memoryview], count: int) -> list[memoryview]:
+def _without_first(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
     """Drop the first ``count`` bytes of the buffers."""
     for position, buffer in enumerate(buffers):
         if count < buffer.nbytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from stage_runtime.errors import FormatError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
+from stage_runtime.transports.room import room_bytes
 from stage_runtime.wire.frames import (
     HEADER_BYTES,
     Header,
@@ -39,6 +40,14 @@ class Channel:
         """The other end, as messages name it."""
         return self._stream.peer
 
+    def make_room(self, rate_mbit: float | None, round_trip_ms: float | None) -> None:
+        """Have the stream hold what keeps a link of such a rate and round trip busy, and not much more.
+
+        Without figures of the link it stays as it is.
+        """
+        if rate_mbit is not None and round_trip_ms is not None:
+            self._stream.make_room(room_bytes(rate_mbit, round_trip_ms))
+
     def send_message(self, kind: Kind, run: int, index: int, body: bytes, timeout_s: float) -> None:
         """Send a frame without tensors."""
         header = pack_header(Header(kind, 0, run, index, len(body), 0))
@@ -51,11 +60,13 @@ class Channel:
         index: int,
         tensors: Sequence[tuple[TensorHeader, memoryview]],
         timeout_s: float,
+        *,
+        codec: int = 0,
     ) -> int:
-        """Send tensors straight from their memory; return the bytes of the whole frame."""
+        """Send tensors straight from their memory, written by a codec; return the bytes of the whole frame."""
         body = pack_descriptors(tuple(header for header, _ in tensors))
         payload = sum(data.nbytes for _, data in tensors)
-        header = pack_header(Header(kind, len(tensors), run, index, len(body), payload))
+        header = pack_header(Header(kind, len(tensors), run, index, len(body), payload, codec))
         self._send([memoryview(header), memoryview(body), *(data for _, data in tensors)], timeout_s)
         return len(header) + len(body) + payload
 

@@ -6,7 +6,7 @@
       4s  magic "SBW1"
       B   kind (see Kind)
       B   number of tensors
-      H   0
+      H   codec of the tensors (see stage_runtime.codecs.choice), 0 for none
       Q   run: a random number that the first stage gives to every run
       I   number: of the batch or the ping, or 0
       I   body bytes
@@ -66,10 +66,12 @@ class Kind(enum.IntEnum):
     PING = 8  # down
     PONG = 9  # up
     PROGRESS = 10  # up: a sign of life, and how far a stage has come
+    ALONE = 11  # down: the stages above have computed alone, now it is yours and those below
+    ALONE_DONE = 12  # up: this stage and all below have
 
 
 class Header(NamedTuple):
-    """A frame's header."""
+    """A frame's header; ``codec`` is the number of what wrote its tensors."""
 
     kind: Kind
     tensors: int
@@ -77,6 +79,7 @@ class Header(NamedTuple):
     number: int
     body_bytes: int
     payload_bytes: int
+    codec: int = 0
 
 
 class TensorHeader(NamedTuple):
@@ -98,7 +101,7 @@ def pack_header(header: Header) -> bytes:
         MAGIC,
         header.kind,
         header.tensors,
-        0,
+        header.codec,
         header.run,
         header.number,
         header.body_bytes,
@@ -110,8 +113,8 @@ def unpack_header(data: bytes | bytearray | memoryview) -> Header:
     """Read a header; raises FormatError for anything that this version would not write."""
     if len(data) != HEADER_BYTES:
         raise FormatError(f"a frame's header has {HEADER_BYTES} bytes, not {len(data)}")
-    magic, kind, tensors, zero, run, index, body_bytes, payload_bytes = _HEADER.unpack(data)
-    if magic != MAGIC or zero != 0:
+    magic, kind, tensors, codec, run, index, body_bytes, payload_bytes = _HEADER.unpack(data)
+    if magic != MAGIC:
         raise FormatError(
             f"a frame begins with {magic!r} instead of {MAGIC!r}: do all devices have the same runtime? "
             "Run playbooks/provision.yml"
@@ -120,12 +123,14 @@ def unpack_header(data: bytes | bytearray | memoryview) -> Header:
         known = Kind(kind)
     except ValueError as exc:
         raise FormatError(f"a frame has kind {kind}, known are {min(Kind)} to {max(Kind)}") from exc
-    header = Header(known, tensors, run, index, body_bytes, payload_bytes)
+    header = Header(known, tensors, run, index, body_bytes, payload_bytes, codec)
     _check_bounds(header)
     return header
 
 
 def _check_bounds(header: Header) -> None:
+    if header.codec and not header.tensors:
+        raise FormatError(f"a {header.kind.name} frame without tensors names codec {header.codec}")
     for what, value, most in (
         ("tensors", header.tensors, MAX_TENSORS),
         ("body bytes", header.body_bytes, MAX_BODY_BYTES),

@@ -7,10 +7,10 @@ from typing import Literal, TypeVar
 import msgspec
 
 from stage_runtime.errors import FormatError
-from stage_runtime.formats.cell import Cell
+from stage_runtime.formats.cell import Cell, CodecName, EngineName
 from stage_runtime.telemetry.figures import TelemetryFigures
 
-Phase = Literal["loading", "waiting", "running", "finishing"]
+Phase = Literal["loading", "waiting", "running", "alone", "finishing"]
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +39,8 @@ class Pong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up: how many batches a stage has received, computed and sent on.
 
-    ``loading`` its blocks, then ``waiting`` for the stages below to be ready, ``running``, and at last
-    ``finishing``: collecting figures.
+    ``loading`` its blocks, then ``waiting`` for the stages below to be ready, ``running``, at times computing
+    ``alone``, and at last ``finishing``: collecting figures.
     """
 
     stage: int
@@ -51,7 +51,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When what happened to each batch on one stage, warm-up included, in nanoseconds of its own clock."""
+    """When what happened to each batch on one stage, warm-up included, in nanoseconds of its own clock.
+
+    ``decoded`` and ``encode_started`` are empty where the cell has no codec.
+    """
 
     first_byte: tuple[int, ...]
     received: tuple[int, ...]
@@ -59,13 +62,16 @@ class Instants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     computed: tuple[int, ...]
     send_started: tuple[int, ...]
     sent: tuple[int, ...]
+    decoded: tuple[int, ...] = ()
+    encode_started: tuple[int, ...] = ()
 
 
 class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one stage noted; the first stage makes figures of it.
 
-    ``cores_shared`` says that other virtual devices run on its cores; ``quota`` is how many cores' time the
-    device may use (None: any).
+    ``cores_shared`` says that other virtual devices run on its ``cores`` (processor numbers), which are those of the
+    ``machine`` of this name.  ``processors`` is its quota.  ``engine`` is what computed; ``alone_ms`` are the times of
+    its blocks while no other stage worked, ``alone_cpu_ms`` the processor time.
     """
 
     accelerator: str
@@ -73,8 +79,13 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     load_ms: float
     instants: Instants
     telemetry: TelemetryFigures
+    engine: EngineName
+    alone_ms: tuple[float, ...] = ()
+    alone_cpu_ms: tuple[float, ...] = ()
     cores_shared: bool = False
-    quota: float | None = None
+    cores: tuple[int, ...] = ()
+    machine: str = ""
+    processors: float | None = None
 
 
 class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,9 +98,16 @@ class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class HopReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a stage noted of its connection to the next: bytes per batch, pings before the run and after."""
+    """What a stage noted of its connection to the next: pings before the run and after, and bytes per batch.
+
+    ``frame_bytes`` are those on the wire (median over the batches that were asked to be measured), written by ``codec``
+    (never ``auto``); ``raw_bytes`` are the tensor's own, ``result_bytes`` those of a result's frame on its way back.
+    """
 
     frame_bytes: int
+    raw_bytes: int
+    result_bytes: int = 0
+    codec: CodecName
     before: PingTrain
     after: PingTrain
 

@@ -25,7 +25,7 @@ from sweep.progress import Screen
 from sweep.testbed import Testbed
 
 EXIT_AGREE, EXIT_DISAGREE = 0, 1
-# torch lets a GPU multiply with 10 bits of mantissa (TF32) in convolutions: a thousandth or so of a model's output.
+# Ten times what a GPU's convolutions with 10 bits of mantissa (TF32) did to outputs, before stages switched them off.
 MOST_DIFFERENCE = 1e-2
 _BATCHES = 3
 _IDLE_S = 600.0

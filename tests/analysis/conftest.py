@@ -9,6 +9,7 @@ import pytest
 from analysis.campaigns import find_campaigns
 from analysis.compute import Analysis, analyse
 from analysis.journal import read_journals
+from tests.analysis.coded import make_coded
 from tests.analysis.synthetic import Plan, failed, make_rows, write_campaign
 
 
@@ -32,5 +33,15 @@ def analysis_of_both(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     """One campaign over both transports, two networks and three splits, four repeats."""
     plan = Plan(networks=("paper_200ms_5mbit", "lan"), cuts=(3, 8, 14), repeats=4, transports=("tcp", "rpc"))
     folder = write_campaign(tmp_path_factory.mktemp("both") / "both", make_rows(plan))
+    campaigns = find_campaigns([folder], folder.parent)
+    return analyse(campaigns, read_journals(campaigns))
+
+
+@pytest.fixture(scope="session")
+def analysis_of_codecs(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    """One campaign with four codecs, two networks and two splits, whose machine is perfectly quiet."""
+    plan = Plan(networks=("lan", "paper_200ms_5mbit"), cuts=(3, 8), repeats=2, noise=0.0)
+    rows = make_coded(plan, "none", "fp16", "int8", "auto")
+    folder = write_campaign(tmp_path_factory.mktemp("codecs") / "codecs", rows)
     campaigns = find_campaigns([folder], folder.parent)
     return analyse(campaigns, read_journals(campaigns))

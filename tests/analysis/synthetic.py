@@ -12,6 +12,7 @@ import numpy as np
 
 from stage_runtime.formats.cell import TransportName, cell_id
 from stage_runtime.formats.row import HopFigures, LinkDirection, Row, StageFigures
+from sweep.bounds import find_bounds
 
 # MobileNetV2, batch 8: MB after each block and a rough share of its compute
 MEGABYTES = [12.8, 6.4, 2.4, 2.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.4, 0.6, 0.6, 0.6, 0.25, 0.25, 0.25, 0.5]
@@ -65,6 +66,8 @@ def _stage(
         rss_mb=320.0,
         memory_percent=8.1,
         available_memory_mb=3600.0,
+        alone_ms=0.97 * compute_ms,
+        alone_cpu_ms=0.97 * compute_ms,
     )
 
 
@@ -110,6 +113,7 @@ def make_row(
         link_ms += 0.0 if alone else RPC_MS + RPC_MS_PER_MB * megabytes
     noise: list[float] = rng.lognormal(0, plan.noise, plan.batches).tolist()
     latency = [(front_ms + tail_ms + link_ms + 0.8) * factor for factor in noise]
+    rate = float(rng.lognormal(0, plan.noise))
     period = max(front_ms, tail_ms, link_ms - spec["delay_ms"]) if window > 1 else front_ms + tail_ms + link_ms
     stages = [_stage(0, first, (0, cut), front_ms, (0.0, wire_ms))]
     hops = []
@@ -121,6 +125,7 @@ def make_row(
                 source=first,
                 target=second,
                 bytes=int(megabytes * 1e6),
+                result_bytes=32_000,
                 transfer_ms=link_ms,
                 offset_ms=0.1,
                 offset_uncertainty_ms=0.05,
@@ -132,6 +137,12 @@ def make_row(
         "window": window, "batch": plan.batch, "batches": plan.batches, "transport": transport,
     }  # fmt: skip
     queue = max(1, window)
+    link = _link(plan, network)
+    bounds = find_bounds(stages, hops, link, window)
+    assert bounds is not None
+    most_ips = bounds.throughput_ips(plan.batch)
+    assert most_ips is not None
+    latency_ms, throughput_ips = float(np.median(latency)) * queue, plan.batch * 1000 / period * rate
     return Row(
         campaign=plan.campaign,
         cell_id=cell_id(definition),
@@ -157,20 +168,25 @@ def make_row(
         weights="seeded",
         inputs_id="1" * 16,
         seed=0,
-        latency_ms=float(np.median(latency)) * queue,
+        latency_ms=latency_ms,
         response_ms=float(np.median(latency)) * queue + (0 if alone else spec["delay_ms"]),
-        throughput_ips=plan.batch * 1000 / period * float(rng.lognormal(0, plan.noise)),
+        throughput_ips=throughput_ips,
         batch_latency_ms=tuple(value * queue for value in latency),
         batch_response_ms=tuple(value * queue for value in latency),
         warmup_response_ms=(latency[0] * 1.4,),
         stages=tuple(stages),
         hops=tuple(hops),
-        link=_link(plan, network),
+        link=link,
         warnings=("oversubscribed: 3 virtual devices on 2 cores",),
         started="2026-01-01T12:00:00+00:00",
         elapsed_s=3.2,
         measuring_s=2.9,
         latency_uncertainty_ms=0.0 if alone else 0.05,
+        latency_bound_ms=bounds.latency_ms,
+        latency_efficiency=bounds.latency_ms / latency_ms if window == 1 else None,
+        throughput_bound_ips=most_ips,
+        throughput_efficiency=throughput_ips / most_ips,
+        throughput_limit=f"{bounds.period.limit} {bounds.period.where}",
     )
 
 
@@ -192,7 +208,8 @@ def failed(row: Row, reason: str) -> Row:
     return msgspec.structs.replace(
         row, status="failed", reason=reason, failed_device=row.devices[-1], latency_ms=None, response_ms=None,
         throughput_ips=None, batch_latency_ms=(), batch_response_ms=(), warmup_response_ms=(), stages=(),
-        hops=(),
+        hops=(), latency_bound_ms=None, latency_efficiency=None, throughput_bound_ips=None, throughput_efficiency=None,
+        throughput_limit=None,
     )  # fmt: skip
 
 

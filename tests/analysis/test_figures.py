@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote
 from xml.dom import minidom
 
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from analysis.compute import Analysis
 from analysis.figures import style
 from analysis.figures.attainment import draw_attainment, stairs
+from analysis.figures.bounds import draw_bounds
 from analysis.figures.draw import KINDS, Kind, Subject, draw
 from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
@@ -40,7 +42,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_every_figure_names_the_reference_points(study: Study) -> None:
-    for draw_one in (draw_fronts, draw_moves, draw_attainment, draw_stages, draw_heatmap):
+    for draw_one in (draw_fronts, draw_moves, draw_attainment, draw_stages, draw_bounds, draw_heatmap):
         figure = draw_one(study)
         assert figure is not None
         assert all(any(name in text for text in texts(figure)) for name in ("only:pi1", "only:pi2"))
@@ -129,8 +131,15 @@ def test_drawing_leaves_a_notebooks_settings_alone(study: Study) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
-def test_a_figure_is_written_as_svg_and_png_alike_each_time(analysis_of_both: Analysis, kind: Kind) -> None:
-    subject: Subject = (analysis_of_both.studies if kind.subjects == "studies" else analysis_of_both.transports)[0]
+def test_a_figure_is_written_as_svg_and_png_alike_each_time(
+    analysis_of_both: Analysis, analysis_of_codecs: Analysis, kind: Kind
+) -> None:
+    subjects: dict[str, Sequence[Subject]] = {
+        "studies": analysis_of_both.studies,
+        "transports": analysis_of_both.transports,
+        "codecs": analysis_of_codecs.tradeoffs,
+    }
+    subject = subjects[kind.subjects][0]
     first, second = draw([subject, subject], kind, ("svg", "png"))
     assert first is not None
     assert first == second

@@ -48,11 +48,11 @@ def test_the_newest_campaign_gets_its_answer_files_and_report(campaign: Path, tm
     assert "report   results/c/report/report.html" in done.stdout
     written = {path.name for path in (tmp_path / "results/c/report").iterdir()}
     stem = "mobilenet-v2-pi-to-pi-tcp-batch-8"
-    kinds = ("front", "moves", "attainment", "stages", "heatmap")
+    kinds = ("front", "moves", "attainment", "stages", "bounds", "heatmap")
     figures = {f"{kind}-{stem}.{end}" for kind in kinds for end in ("svg", "png")}
     names = (
-        "points", "fronts", "recommendations", "moves", "attainment", "transports", "transport_summary",
-        "devices", "stages", "links", "runs",
+        "points", "fronts", "recommendations", "moves", "attainment", "bounds", "transports",
+        "transport_summary", "devices", "stages", "links", "runs",
     )  # fmt: skip
     tables = {f"{name}.{end}" for name in names for end in ("csv", "parquet")}
     assert written == figures | tables | {"report.html"}

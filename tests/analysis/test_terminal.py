@@ -25,6 +25,7 @@ def test_each_study_gets_its_answer_and_the_transports_theirs(analysis_of_both: 
         assert study.title in text
     assert text.count("Robust over all 2 networks: ") == 2
     assert text.count("From lan (the best network) to paper_200ms_5mbit (the worst)") == 2
+    assert text.count("Of what no runtime can beat, median over splits: latency ") == 2
     assert "rpc against tcp, median over splits" in text
     assert re.search(r"mobilenet_v2 +pi_to_pi +8 +1 +8 +1\.0\d\d", text)
     assert not re.search(r"mobilenet_v2 +all", text)  # there is one chain

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from links import execute
+from links.tcp import SLOW_START_AFTER_IDLE
 from tests.links.namespaces import NAMES, Pair, eventually, run
 
 pytestmark = pytest.mark.integration
@@ -111,6 +112,21 @@ def _guards(pair: VethPair) -> list[str]:
     held = str(pair.run_dir("a") / "link.guard")
     pids = run("ip", "netns", "pids", pair.netns["a"]).split()
     return [pid for pid in pids if any(os.path.realpath(file) == held for file in Path(f"/proc/{pid}/fd").glob("*"))]
+
+
+def test_slow_start_after_idle_is_off_while_the_link_is_shaped(pair: VethPair) -> None:
+    def setting() -> str:
+        return pair.inside("a", "cat", str(SLOW_START_AFTER_IDLE)).strip()
+
+    assert setting() == "1"
+    for _ in range(2):  # the second time finds it off already
+        pair.shape("a", RATE, serve_probe=False)
+        assert setting() == "0"
+    pair.clear("a", "--owner", "campaign")
+    assert setting() == "1"
+    pair.shape("a", RATE, ttl_s=1, serve_probe=False)
+    assert setting() == "0"
+    assert eventually(lambda: setting() == "1"), "the guard puts it back"
 
 
 def test_links_nobody_remembers_are_cleared_by_their_address(pair: VethPair) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("stage_runtime", "links", "sweep", "analysis")
+ROOMS = ("stage_runtime", "links", "sweep", "analysis", "bench")
 
 
 def role_folders() -> list[Path]:

@@ -117,6 +117,33 @@ def test_only_what_a_device_lacks_is_copied(hosts: LocalHosts) -> None:
     assert _held(hosts.home("d1")) == _held(hosts.home("d2")) == _cached(hosts.folder)
 
 
+def test_graphs_come_along_and_another_version_of_the_same_size_is_copied(hosts: LocalHosts) -> None:
+    graphs = hosts.folder / "cache" / "shards" / MANIFEST_ID / "graphs"
+    graphs.mkdir()
+    for name in ("0-1.onnx", "1-2.onnx"):
+        (graphs / name).write_bytes(b"one version")
+    assert hosts.role("model_shards").changed == {"d1": 2, "d2": 2}
+    assert hosts.role("model_shards").changed == {"d1": 0, "d2": 0}
+    (graphs / "1-2.onnx").write_bytes(b"new version")
+    again = hosts.role("model_shards")
+    assert again.changed == {"d1": 1, "d2": 1}, again.output
+    assert _held(hosts.home("d1")) == _held(hosts.home("d2")) == _cached(hosts.folder)
+
+
+def test_reference_outputs_come_along_where_there_are_any(hosts: LocalHosts) -> None:
+    reference = hosts.folder / "cache" / "inputs" / f"{INPUTS_ID}-{MANIFEST_ID}.safetensors"
+    reference.write_bytes(b"outputs")
+    (reference.parent / f"{INPUTS_ID}-another_model.safetensors").write_bytes(b"of another")
+    assert hosts.role("model_shards").changed == {"d1": 2, "d2": 2}
+    assert hosts.role("model_shards").changed == {"d1": 0, "d2": 0}
+    reference.write_bytes(b"OUTPUTS")
+    again = hosts.role("model_shards")
+    assert again.changed == {"d1": 1, "d2": 1}, again.output
+    for name in ("d1", "d2"):
+        assert _held(hosts.home(name))[f"inputs/{reference.name}"] == b"OUTPUTS"
+        assert not (hosts.home(name) / "inputs" / f"{INPUTS_ID}-another_model.safetensors").exists()
+
+
 def test_check_mode_tells_the_change_and_copies_nothing(hosts: LocalHosts) -> None:
     checked = hosts.role("model_shards", check_mode=True)
     assert checked.status == 0, checked.output

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roles.virtual_device.module_utils.splitbed_virtual import cgroups, data_link, login, network, preflight
+from roles.virtual_device.module_utils.splitbed_virtual import cgroups, data_link, kernel, login, network, preflight
 from roles.virtual_device.module_utils.splitbed_virtual.machine import Ask, MakeFolder, Run, Write
 from roles.virtual_device.module_utils.splitbed_virtual.spec import (
     Device,
@@ -170,6 +170,20 @@ def test_limits_are_written_in_the_words_of_each_generation() -> None:
         "memory.max": "536870912",
         "memory.swap.max": "0",
     }
+
+
+def test_kernel_is_told_what_is_not_in_force() -> None:
+    in_force = kernel.parse("net.ipv4.tcp_slow_start_after_idle = 0\n")
+    assert kernel.plan(a_device(), in_force) == []
+    for other in ({}, {"net.ipv4.tcp_slow_start_after_idle": "1"}):
+        (step,) = kernel.plan(a_device(), other)
+        assert isinstance(step, Run)
+        assert step.argv[:4] == ("ip", "netns", "exec", "sbB-a")
+        assert step.argv[-1] == "net.ipv4.tcp_slow_start_after_idle=0"
+
+
+def test_a_device_without_a_namespace_has_nothing_in_force() -> None:
+    assert kernel.look(a_device(name="never-made")) == {}
 
 
 def unified(mount: Path) -> tuple[cgroups.Hierarchy, ...]:

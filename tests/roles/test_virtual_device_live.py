@@ -90,6 +90,13 @@ def test_a_device_sees_its_own_limits(bed: VirtualTestbed) -> None:
     assert f"memory_bytes={512 * 2**20}" in said
 
 
+def test_a_device_keeps_its_tcp_windows_over_idle_times(bed: VirtualTestbed) -> None:
+    setting = "/proc/sys/net/ipv4/tcp_slow_start_after_idle"
+    before = Path(setting).read_text()
+    assert bed.ansible("a", "ansible.builtin.command", f"cat {setting}").stdout.partition(">>")[2].strip() == "0"
+    assert Path(setting).read_text() == before, "this machine's own setting is left alone"
+
+
 def test_second_up_and_check_mode_change_nothing(bed: VirtualTestbed) -> None:
     for arguments in ((), ("--check",)):
         recap = bed.play("playbooks/virtual_up.yml", *arguments).stdout

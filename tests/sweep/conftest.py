@@ -31,6 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("sweep.plan.make_shards", make_shards)
     monkeypatch.setattr("sweep.plan.make_inputs", lambda _options, _manifest: "inputs")
+    monkeypatch.setattr("sweep.plan.make_reference", lambda _manifest, _inputs_id: None)
     monkeypatch.setattr("sweep.driver.control_provenance", lambda _checkout: {})
     return models
 

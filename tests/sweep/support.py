@@ -105,7 +105,7 @@ def manifest(model: str = "alexnet", blocks: int | None = None, *, megabytes: fl
     )
 
 
-def stage_figures(name: str, first: int, last: int, compute_ms: float) -> StageFigures:
+def stage_figures(name: str, first: int, last: int, compute_ms: float, **changes: Any) -> StageFigures:
     return StageFigures(
         stage=0,
         device=name,
@@ -122,6 +122,7 @@ def stage_figures(name: str, first: int, last: int, compute_ms: float) -> StageF
         rss_mb=100.0,
         memory_percent=1.0,
         available_memory_mb=1000.0,
+        **changes,
     )
 
 

@@ -13,16 +13,17 @@ import pytest
 
 from analysis.samples import read_samples
 from stage_runtime.formats.cell import Cell
-from stage_runtime.formats.row import Measurement, Row
+from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.campaign import Campaign
 from sweep.condition import CellFailures, ConditionOutcome, ConditionRecord, make_row
 from sweep.errors import CampaignError, PlayError
 from sweep.journal import Journal, read_rows
+from sweep.linked import tell_links
 from sweep.matrix import plan_matrix
 from sweep.play_field import PlayField
 from sweep.samples import Samples
 from sweep.settling import Settling
-from tests.sweep.support import FakePlays, bad, cell_of, good, options, samples_of, small_testbed
+from tests.sweep.support import FakePlays, bad, cell_of, good, link, options, samples_of, small_testbed, stage_figures
 from tests.virtual_devices import PROJECT
 
 TESTBED = small_testbed()
@@ -83,7 +84,15 @@ def test_every_cell_becomes_a_row_in_the_plans_order(bench: BenchMaker) -> None:
     assert one.run() == ConditionOutcome(rows=4, not_run=0, reasons={})
     assert one.seen == one.rows
     assert [(row.cell_id, row.repeat) for row in one.rows] == [run.key for run in one.plan.runs]
-    assert one.plays.measured == one.cells
+    assert [(cell.cell_id, cell.repeat) for cell in one.plays.measured] == [run.key for run in one.plan.runs]
+
+
+def test_the_cells_of_every_block_know_their_links(bench: BenchMaker) -> None:
+    one = bench(repeats=2)
+    one.run()
+    links = [msgspec.convert(link(*ends), LinkDirection) for ends in (("v1", "v2"), ("v2", "v1"))]
+    assert one.plays.measured == [tell_links(cell, links) for cell in one.cells]
+    assert {stage.link_rtt_ms for cell in one.plays.measured for stage in cell.stages[:-1]} == {0.5}
 
 
 def test_a_row_carries_cell_measurement_links_and_warnings(bench: BenchMaker) -> None:
@@ -245,6 +254,21 @@ def test_a_transport_that_keeps_failing_is_given_up_and_the_other_goes_on(bench:
     # of the block in which the third one failed the rest is run as well
     assert counts == {("tcp", "ok"): 12, ("rpc", "failed"): 4}
     assert (outcome.not_run, outcome.reasons) == (4, {"v2": "failed 3 rpc cells in a row: it broke"})
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_row_says_how_near_the_run_came_to_its_bounds(window: int) -> None:
+    (plan,) = plan_matrix(options(window=window), TESTBED, {"alexnet": tuple(range(1, 13))}, {})
+    cell = cell_of(plan.runs[0], TESTBED)
+    stages = tuple(stage_figures(f"v{n}", n, n + 1, 6.0, alone_ms=5.0, alone_cpu_ms=5.0) for n in (1, 2))
+    row = make_row("c", cell, good(stages=stages), weights="w", links=(), warnings=())
+    most_ips = cell.batch * 1e3 / max(5.0, 10.0 / window)
+    assert (row.latency_bound_ms, row.throughput_bound_ips) == (10.0, most_ips)
+    assert row.latency_efficiency == (10.0 / 12.5 if window == 1 else None)
+    assert row.throughput_efficiency == 80.0 / most_ips
+    assert row.throughput_limit == ("window 1" if window == 1 else "stage v1")
+    row = make_row("c", cell, good(stages=()), weights="w", links=(), warnings=())
+    assert (row.latency_bound_ms, row.throughput_efficiency) == (None, None)
 
 
 @pytest.mark.parametrize("refused", [set(), {"rpc"}])

@@ -145,7 +145,7 @@ def test_repeats_go_on_for_those_cells_alone_that_are_not_settled(drive: Driver)
     assert drive(drifting("P2"), **ADAPTIVE) == EXIT_OK
     assert Counter(row.split for row in drive.rows) == {"P1": 2, "only:v1": 2, "only:v2": 2, "P2": 4}
     assert "4 cells, 8-16 runs to do" in drive.screen.text
-    assert drive.screen.states[1].startswith("1/16 1 of 8-16 runs")
+    assert drive.screen.states[2].startswith("1/16 1 of 8-16 runs")
     assert drive.screen.states[-1].startswith("10/10 10 of 10 runs")
     assert "4 of 4 cells ok, 0 failed, 0 not run" in drive.screen.text
     limit = "3 cells settled within 5 %, 1 at the limit of most_repeats=4 with a half width of over 5 %: "

@@ -52,7 +52,7 @@ def test_delay_counts_there_and_back_for_every_batch() -> None:
     found = estimator(networks={"free": {}, "far": {"delay_ms": 100}})
     one = cell("P1", batches=9, warmup=1)
     longer = found.cell_s(renamed(one, "far")) - found.cell_s(renamed(one, "free"))
-    assert longer == pytest.approx((10 + 4) * 0.2)
+    assert longer == pytest.approx((10 + 4 + 2) * 0.2)
 
 
 def test_a_window_overlaps_what_one_batch_alone_does_in_turn() -> None:
@@ -66,7 +66,9 @@ def test_compute_starts_from_the_reference_and_the_quota() -> None:
     quick = Estimator(small_testbed(devices={**FAST, "v1": device("v1", cpus=1.0)}), MANIFESTS)
     slow = Estimator(small_testbed(devices={**FAST, "v1": device("v1", cpus=0.25)}), MANIFESTS)
     one = cell("only:v1", batch=1, batches=2, warmup=1)
-    assert slow.cell_s(one) - quick.cell_s(one) == pytest.approx(3 * 3 * REFERENCE_MS["alexnet"] / 1e3)
+    compute_ms = REFERENCE_MS["alexnet"]
+    rounds_ms = 2 * ((300 + 4 * compute_ms) - 6 * (compute_ms + 10))
+    assert slow.cell_s(one) - quick.cell_s(one) == pytest.approx((3 * 3 * compute_ms + rounds_ms) / 1e3)
     assert "rough" in quick.basis
 
 
@@ -85,8 +87,18 @@ def test_rows_replace_the_reference() -> None:
     found.learn(row)
     assert found.basis == "cells measured before"
     one = cell("only:v1", batch=1, batches=2, warmup=1)
-    assert found.cell_s(one) == pytest.approx(0.6 + 3 * 0.5)
+    assert found.cell_s(one) == pytest.approx(0.6 + 3 * 0.5 + 2 * 0.5), "alone it computes once in each round"
     assert Estimator(TESTBED, MANIFESTS, [row]).cell_s(one) == found.cell_s(one)
+
+
+def test_an_engine_is_estimated_from_its_own_rows() -> None:
+    found = estimator()
+    (run,) = [run for run in runs(engine="onnxruntime") if run.cell.split == "P1"]
+    found.learn(msgspec.structs.replace(row_of(run, TESTBED), stages=(stage_figures("v1", 0, 13, 8 * 3.0),)))
+    given = {"batch": 1, "batches": 2, "warmup": 1}
+    fast, plain = cell("only:v1", engine="onnxruntime", **given), cell("only:v1", **given)
+    assert found.cell_s(fast) == pytest.approx(0.6 + 3 * 0.003 + 2 * 6 * 0.013)
+    assert found.cell_s(plain) == estimator().cell_s(plain)
 
 
 def test_part_of_a_model_is_scaled_to_the_whole() -> None:
@@ -96,7 +108,7 @@ def test_part_of_a_model_is_scaled_to_the_whole() -> None:
     empty = stage_figures("v2", 6, 6, 5.0)
     found.learn(msgspec.structs.replace(row_of(run, TESTBED), stages=(half, empty)))
     one = cell("only:v1", batch=1, batches=2, warmup=1)
-    assert found.cell_s(one) == pytest.approx(0.6 + 3 * 0.130)
+    assert found.cell_s(one) == pytest.approx(0.6 + 3 * 0.130 + 2 * (0.3 + 0.130))
 
 
 def test_rows_that_failed_or_are_of_other_models_teach_nothing() -> None:
@@ -125,10 +137,12 @@ def test_batches_are_as_many_as_fit_and_never_fewer_than_three() -> None:
     fitting = [found.batches(one, limit) for limit in (1.0, 2.0, 4.0, 8.0)]
     assert fitting == sorted(fitting)
     assert 3 < fitting[1] < fitting[2] < 100
+    one_more = found.cell_s(msgspec.structs.replace(one, batches=101)) - found.cell_s(one)
+    beside = found.cell_s(one) - 102 * one_more  # the rounds alone are not limited
     for limit, batches in zip((2.0, 4.0), fitting[1:], strict=False):
         shorter = msgspec.structs.replace(one, batches=batches)
         assert found.cell_s(shorter) == found.cell_s(one, limit)
-        assert found.cell_s(shorter) - 0.6 <= limit < found.cell_s(msgspec.structs.replace(one, batches=batches + 2))
+        assert found.cell_s(shorter) - beside <= limit < found.cell_s(shorter) - beside + 2 * one_more
     assert found.batches(msgspec.structs.replace(one, batches=2), 1e-3) == 2, "never more than were asked for"
 
 

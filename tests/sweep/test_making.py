@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from sweep.errors import OptionError
-from sweep.making import make_inputs, make_shards
+from sweep.making import make_graphs, make_inputs, make_reference, make_shards
 from sweep.places import CACHE
 from tests.sweep.support import manifest, options
 
@@ -57,6 +57,24 @@ def test_inputs_are_as_large_as_the_model_wants_and_as_many_as_a_batch(commands:
     commands.answer.stdout = '{"inputs_id": "i", "path": "p", "changed": true}\n'
     assert make_inputs(options(batch="1,32,8"), manifest()) == "i"
     assert [commands.option(f"--{name}") for name in ("source", "size", "count")] == ["default", "224", "32"]
+
+
+def test_reference_outputs_are_asked_for_by_model_and_inputs(commands: Commands) -> None:
+    commands.answer.stdout = '{"manifest_id": "m", "inputs_id": "i", "path": "p", "changed": true}\n'
+    make_reference(manifest("alexnet"), "some-inputs")
+    (command,) = commands.seen
+    assert command[1:4] == ["-m", "stage_runtime.references", "make"]
+    assert [commands.option(name) for name in ("--manifest-id", "--inputs-id")] == ["alexnet-manifest", "some-inputs"]
+
+
+def test_graphs_are_asked_for_range_by_range(commands: Commands) -> None:
+    commands.answer.stdout = '{"manifest_id": "m", "path": "p", "changed": true}\n'
+    make_graphs(manifest("alexnet"), [(3, 13), (0, 3), (3, 13)])
+    (command,) = commands.seen
+    assert command[1:4] == ["-m", "stage_runtime.graphs", "make"]
+    assert commands.option("--manifest-id") == manifest("alexnet").manifest_id
+    begin = command.index("--ranges") + 1
+    assert command[begin : begin + 3] == ["0-3", "3-13", "--cache"]
 
 
 def test_what_cannot_be_made_is_refused_with_the_reason_alone(commands: Commands) -> None:

@@ -65,6 +65,16 @@ def test_cells_of_a_chain_of_three() -> None:
     }
 
 
+def test_only_wanted_cells_are_planned() -> None:
+    given = options(networks="lan,slow", splits="P1,P12", window="1,4", repeats=2)
+    planned = plan_matrix(
+        given, TESTBED, POINTS, SOURCES, lambda cell: cell.network == "slow" and cell.split in {"P12", "only:v1"}
+    )
+    assert [plan.network for plan in planned] == ["slow"]
+    found = [(run.cell.split, run.cell.window, run.repeat) for run in planned[0].runs]
+    assert sorted(found) == sorted(itertools.product(("P12", "only:v1"), (1, 4), (0, 1)))
+
+
 def test_a_model_that_cannot_be_split_has_its_reference_points() -> None:
     planned = plan_matrix(options(splits="all"), TESTBED, {"alexnet": ()}, SOURCES)
     cells = {run.cell.split: run.cell.stage_blocks() for plan in planned for run in plan.runs}

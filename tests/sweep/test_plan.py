@@ -20,7 +20,7 @@ from sweep.campaign import choose_folder
 from sweep.errors import InventoryError, OptionError
 from sweep.journal import Journal, read_rows
 from sweep.matrix import Run
-from sweep.plan import Prepared, check_first, dry_run, plan, resume_line
+from sweep.plan import Prepared, check_first, dry_run, graph_ranges, plan, resume_line
 from tests.sweep.support import LAN, Recorder, bad, good, manifest, options, row_of, small_testbed
 
 TESTBED = small_testbed()
@@ -31,6 +31,7 @@ def prepare(journal: Path, **given: Any) -> Prepared:
     with (
         mock.patch("sweep.plan.make_shards", side_effect=lambda _options, model: manifest(model)),
         mock.patch("sweep.plan.make_inputs", return_value="inputs"),
+        mock.patch("sweep.plan.make_reference"),
     ):
         return plan(options(**(GIVEN | given)), TESTBED, journal, Recorder())
 
@@ -199,3 +200,22 @@ def test_settled_cells_are_not_left(tmp_path: Path) -> None:
     path.write_bytes(wider)
     left = runs_of(prepare(path, most_repeats=6).left)
     assert Counter((run.cell.split, run.cell.network) for run in left) == {("P4", "lan"): 4, ("P4", "slow"): 4}
+
+
+def test_graphs_are_made_of_what_onnx_runtime_may_compute_and_of_nothing_else(tmp_path: Path) -> None:
+    asked: list[tuple[str, set[tuple[int, int]]]] = []
+    with mock.patch("sweep.plan.make_graphs", side_effect=lambda model, ranges: asked.append((model.model, ranges))):
+        prepare(tmp_path / "journal.jsonl", engine="eager,channels_last")
+        assert asked == []
+        prepare(tmp_path / "journal.jsonl", engine="eager,onnxruntime")
+        prepare(tmp_path / "journal.jsonl", engine="best")
+    cuts = {(0, 1), (1, 13), (0, 4), (4, 13), (0, 13)}
+    assert asked == [("alexnet", cuts), ("alexnet", cuts)]
+
+
+def test_ranges_are_those_of_every_stage_with_blocks() -> None:
+    planned = prepare(Path("/nowhere"), chains="trio", splits="P1+P4").plans
+    assert graph_ranges(planned) == {}
+    with mock.patch("sweep.plan.make_graphs"):
+        planned = prepare(Path("/nowhere"), chains="trio", splits="P1+P4", engine="best").plans
+    assert graph_ranges(planned) == {"alexnet": {(0, 1), (1, 4), (4, 13), (0, 13)}}

@@ -6,7 +6,8 @@ Runs on the control node, with any Python 3.11 and nothing but the standard libr
     shard_files.py bundle --cache FOLDER --archive FILE PATH...
 
 ``list`` prints ``{"files": [{"path", "bytes", "line"}]}``: paths below the cache, and equally below
-``device_home``; ``line`` is ``<bytes> <path>``, as the device prints it.  ``bundle`` writes one tar
+``device_home``; ``line`` is what the device prints of the file: ``<bytes> <path>``, and of a graph
+``<sha256>  <path>``, since another version of it may have as many bytes.  ``bundle`` writes one tar
 of the named files.
 Both end with status 2 and one line that says what the cache lacks.
 """
@@ -14,6 +15,7 @@ Both end with status 2 and one line that says what the cache lacks.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -22,7 +24,7 @@ from pathlib import Path
 
 
 def needed_files(cache: Path, manifest_id: str, inputs_id: str) -> list[dict[str, str | int]]:
-    """Return every file that a device needs: the blocks, the inputs, the manifest.
+    """Return every file that a device needs: blocks, inputs and manifest, and what was made of graphs and references.
 
     Raises FileNotFoundError when the cache lacks one, ValueError when a block there has not
     the size that its manifest says.
@@ -36,6 +38,13 @@ def needed_files(cache: Path, manifest_id: str, inputs_id: str) -> list[dict[str
         if size != expected.get(path, size):
             raise ValueError(f"{cache / path} has {size} bytes, its manifest says {expected[path]}")
         files.append({"path": path, "bytes": size, "line": f"{size} {path}"})
+    made = sorted((cache / manifest).parent.glob("graphs/*.onnx"))
+    reference = cache / f"inputs/{inputs_id}-{manifest_id}.safetensors"
+    for file in [*made, *([reference] if reference.exists() else [])]:
+        path = file.relative_to(cache).as_posix()
+        content = file.read_bytes()
+        line = f"{hashlib.sha256(content).hexdigest()}  {path}"
+        files.append({"path": path, "bytes": len(content), "line": line})
     return files
 
 

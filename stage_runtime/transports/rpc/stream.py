@@ -95,6 +95,9 @@ class RpcStream(Stream):
             elif not self._reading:
                 self._end_frame()
 
+    def make_room(self, in_flight_bytes: int) -> None:
+        """Leave it at ``_MOST_BYTES``: sockets that RPC opens itself cannot be sized."""
+
     def is_quiet(self) -> bool:
         """Say whether nothing, not even an end of stream, waits to be received."""
         with self._changed:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import torch
 
+from stage_runtime.engines.choice import local_engines
 from stage_runtime.errors import FormatError, ModelError, ShardError
 from stage_runtime.formats.profile import ModelProfile, ProfileRequest
 from stage_runtime.models.loading import StageLoader
@@ -26,11 +27,10 @@ def workplace(cache: Cache) -> Workplace:
         device="pi9",
         accelerator="cpu",
         threads=1,
-        quota=None,
         oversubscribed=False,
         shards_dir=cache.folder / "shards",
         inputs_dir=cache.folder / "inputs",
-        loader=StageLoader(cache.folder / "shards"),
+        engines=local_engines(cache.folder / "shards", "cpu", 1),
         compute=missing,
         neighbours=missing,
     )
@@ -109,8 +109,7 @@ def test_too_little_memory_is_said_before_anything_is_loaded(cache: Cache, monke
     )
     with pytest.raises(ModelError, match=wanted + r".*batch of 4\), 9\.0 MiB are available; choose smaller batches"):
         profile_model(place, request(cache), go_on)
-    loader = place.loader
-    assert isinstance(loader, StageLoader)
+    loader = place.engines.loader
     assert not loader._skeletons[cache.manifest.manifest_id].loaded
 
 
@@ -162,9 +161,9 @@ def test_numbers_that_make_no_sense_are_refused(cache: Cache, changes: dict[str,
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 def test_a_gpu_is_profiled_alike(cache: Cache) -> None:
-    loader = StageLoader(cache.folder / "shards", "cuda:0")
+    engines = local_engines(cache.folder / "shards", "cuda:0", 1)
     values = {name: getattr(workplace(cache), name) for name in Workplace.__dataclass_fields__}
-    place = Workplace(**values | {"accelerator": "cuda:0", "loader": loader})
+    place = Workplace(**values | {"accelerator": "cuda:0", "engines": engines})
     profile = profile_model(place, request(cache), go_on)
     for number, whole in enumerate(profile.batches):
         assert min(whole.whole_ms) > 0

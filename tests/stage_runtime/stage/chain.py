@@ -13,7 +13,8 @@ import msgspec
 import torch
 from safetensors.torch import save_file
 
-from stage_runtime.formats.cell import Cell
+from stage_runtime.engines.choice import Engines
+from stage_runtime.formats.cell import Cell, EngineName
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec, WeightsSource
 from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig
@@ -40,6 +41,7 @@ class Blocks:
     last: int
     hook: Hook
     load_ms: float = 1.0
+    engine: EngineName = "eager"
 
     def forward(self, tensor: torch.Tensor, /) -> torch.Tensor:
         for block in range(self.first, self.last):
@@ -55,11 +57,15 @@ class Loader:
     after_forward: Hook = lambda tensor: tensor
     loads: list[tuple[int, int]] = field(default_factory=list)
 
-    def load(self, manifest_id: str, first: int, last: int, /) -> Blocks:
+    def load(self, manifest_id: str, first: int, last: int, batch: int, /) -> Blocks:
+        assert batch >= 1
         assert manifest_id == "made-up"
         self.loads.append((first, last))
         self.before_load()
         return Blocks(first, last, self.after_forward)
+
+    def release(self) -> None:
+        """Hold nothing."""
 
 
 @dataclass
@@ -122,7 +128,7 @@ def chain(folder: Path, cache: Path, count: int, transport: Transport | None = N
     for number in range(1, count + 1):
         config = stage_config(folder, cache, number, SECRET)
         loader = Loader()
-        workplace = build_workplace(config, network, SECRET, loader)
+        workplace = build_workplace(config, network, SECRET, Engines({"eager": loader}))
         service = Service(config, workplace, network.listen(config.data_address, config.port), SECRET)
         threading.Thread(target=service.accept_neighbours, daemon=True).start()
         devices.append(Device(config, service, loader))

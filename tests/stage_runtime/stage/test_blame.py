@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stage_runtime.formats.cell import Cell
-from stage_runtime.stage.blame import blame_batch, blame_figures, blame_setup
+from stage_runtime.stage.blame import blame_alone, blame_batch, blame_figures, blame_setup
 from stage_runtime.wire.messages import Phase, Progress
 from tests.stage_runtime.stage.chain import made_up_manifest
 from tests.stage_runtime.stage.processes import make_cell, stage_config
@@ -53,6 +53,21 @@ def test_set_up(cell: Cell, seen: dict[int, Progress], device: str, named: str) 
 def test_a_batch(cell: Cell, seen: dict[int, Progress], device: str, named: str) -> None:
     error = blame_batch(cell, seen, 5)
     assert error.device == device
+    assert named in error.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "device", "named"),
+    [
+        (told(("alone", 2, 2), ("running", 2, 2), ("running", 2, 2)), "dev1", "still computing alone"),
+        (told(("waiting", 2, 2), ("alone", 2, 2), ("running", 2, 2)), "dev2", "still computing alone"),
+        (told(("waiting", 2, 2), ("waiting", 2, 2)), "dev3", "no sign of life"),
+        (told(("waiting", 2, 2), ("waiting", 2, 2), ("running", 2, 2)), "dev3", "did not say"),
+    ],
+)
+def test_a_round_alone(cell: Cell, seen: dict[int, Progress], device: str, named: str) -> None:
+    error = blame_alone(cell, seen)
+    assert (error.device, error.status) == (device, "timeout")
     assert named in error.reason
 
 

@@ -90,17 +90,18 @@ def test_no_thread_of_a_run_outlives_it(three: Chain) -> None:
 
 @pytest.mark.parametrize("guilty", [0, 1, 2])
 @pytest.mark.parametrize("window", [1, 4])
-def test_a_failing_stage_is_named_and_the_next_cell_is_well(three: Chain, guilty: int, window: int) -> None:
+@pytest.mark.parametrize("call", [3, 10])  # while it computes alone after the first batch, and of the third
+def test_a_failing_stage_is_named_and_the_next_cell_is_well(three: Chain, guilty: int, window: int, call: int) -> None:
     calls = 0
 
-    def fail_on_the_third(tensor: torch.Tensor) -> torch.Tensor:
+    def fail_at_the_call(tensor: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        if calls == 3:
+        if calls == call:
             raise MemoryError("no memory left for it")
         return tensor
 
-    three.devices[guilty].loader.after_forward = fail_on_the_third
+    three.devices[guilty].loader.after_forward = fail_at_the_call
     measured = three.run(window=window, batches=6)
     assert (measured.status, measured.failed_device) == ("failed", f"dev{guilty + 1}")
     assert "computing failed: MemoryError: no memory left for it" in measured.reason

@@ -41,7 +41,7 @@ def a_cell(stages: int, batches: int, warmup: int) -> Cell:
     return make_cell(configs, made_up_manifest((1,)), range(1, stages), batches=batches, warmup=warmup, batch=4)
 
 
-def report(begins: list[int], ahead: int, compute: list[int]) -> StageReport:
+def report(begins: list[int], ahead: int, compute: list[int], machine: str = "") -> StageReport:
     """Make a stage that has each batch at ``begins`` of the true time and computes 1 ms later; ns."""
     instants = {
         "first_byte": begins,
@@ -52,7 +52,18 @@ def report(begins: list[int], ahead: int, compute: list[int]) -> StageReport:
         "sent": [begin + 4 * MS + each for begin, each in zip(begins, compute, strict=True)],
     }
     shifted = {name: tuple(instant + ahead for instant in each) for name, each in instants.items()}
-    return StageReport(accelerator="cpu", threads=1, load_ms=3.0, instants=Instants(**shifted), telemetry=TELEMETRY)
+    return StageReport(
+        accelerator="cpu",
+        threads=1,
+        load_ms=3.0,
+        engine="eager",
+        instants=Instants(**shifted),
+        telemetry=TELEMETRY,
+        alone_ms=(1.0, 9.0, 2.0),
+        alone_cpu_ms=(0.5, 0.25, 0.25),
+        machine=machine,
+        cores=(0, 1),
+    )
 
 
 def hop(ahead: int, uncertainty: int = 0, drift: float = 0.0, begin: int = 0) -> HopReport:
@@ -66,7 +77,7 @@ def hop(ahead: int, uncertainty: int = 0, drift: float = 0.0, begin: int = 0) ->
             round_trip_ns=2 * uncertainty,
         )
 
-    return HopReport(frame_bytes=4000, before=train(0), after=train(10**10))
+    return HopReport(frame_bytes=4000, raw_bytes=4096, codec="none", before=train(0), after=train(10**10))
 
 
 def three_stages(batches: int, first_computes: list[int]) -> tuple[Figures, list[int]]:
@@ -142,7 +153,7 @@ def test_uncertain_clocks_are_warned_of() -> None:
     assert "known to within 43.0 ms" in measurement(a_cell(3, 8, 0), unsure, back).warnings[0]
     before, after = hop(10**13).before, hop(10**13 + 10**10).after
     jumped = msgspec.structs.replace(
-        figures, hops=(HopReport(frame_bytes=1, before=before, after=after), figures.hops[1])
+        figures, hops=(HopReport(frame_bytes=1, raw_bytes=1, codec="none", before=before, after=after), figures.hops[1])
     )
     assert "dev1 and dev2 moved apart" in measurement(a_cell(3, 8, 0), jumped, back).warnings[0]
 

@@ -14,7 +14,7 @@ from tests.stage_runtime.telemetry.test_gpu import Nvml
 
 def test_a_stopped_pipeline_samples_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_handle", lambda _: (Nvml(counts_energy=True), "handle"))
-    plan: Any = SimpleNamespace(total=1, slots=0)
+    plan: Any = SimpleNamespace(total=1, slots=0, cell=SimpleNamespace(codec="none"))
     nothing: Any = None
     pipeline = Pipeline(plan, nothing, device="cuda:0", send=nothing, on_failure=nothing)
     pipeline.telemetry.begin()

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from stage_runtime.formats.row import StageFigures
-from stage_runtime.stage import stability
-from stage_runtime.stage.stability import Stability
+from stage_runtime.stage.stability import judge
 
 STEADY = [100.0, 101.0, 99.0, 100.5, 99.5, 100.0, 101.0, 99.0]
 UNEVEN = [100.0, 160.0, 90.0, 150.0, 100.0, 170.0, 95.0, 150.0]
 RISING = [100.0 + 3 * number for number in range(16)]
-
-
-def judge(
-    responses: list[float],
-    window: int,
-    stages: list[StageFigures],
-    sharing: Sequence[str] = (),
-    quota: float | None = None,
-) -> Stability:
-    return stability.judge(responses, window, stages, [quota] * len(stages), sharing)
 
 
 def stage(**changes: Any) -> StageFigures:
@@ -87,8 +75,8 @@ def test_what_leaves_a_run_even_is_no_disturbance(harmless: dict[str, Any]) -> N
 def test_waiting_for_what_the_quota_refuses_anyway_is_no_disturbance(
     waited: float, quota: float | None, oversubscribed: bool
 ) -> None:
-    found = stage(threads=1, cpu_percent=45.0, device_cpu_percent=46.0, waited_percent=waited)
-    assert bool(judge(STEADY, 4, [found], quota=quota).unstable) is oversubscribed
+    found = stage(threads=1, cpu_percent=45.0, device_cpu_percent=46.0, waited_percent=waited, processors=quota)
+    assert bool(judge(STEADY, 4, [found]).unstable) is oversubscribed
 
 
 @pytest.mark.parametrize("window", [1, 4])

@@ -55,12 +55,14 @@ def version_1(tmp_path: Path) -> Path:
 
 def test_version_2_takes_the_tightest_level(version_2: Path) -> None:
     assert read_limits(version_2) == Limits(
-        processors=1.5, memory_bytes=4294967296, memory_used_bytes=1073741824 - 73741824
+        processors=1.5, memory_bytes=4294967296, memory_used_bytes=1073741824 - 73741824, period_s=0.01
     )
 
 
 def test_version_1_is_read_from_each_controllers_hierarchy(version_1: Path) -> None:
-    assert read_limits(version_1) == Limits(processors=0.5, memory_bytes=1_000_000_000, memory_used_bytes=300_000_000)
+    assert read_limits(version_1) == Limits(
+        processors=0.5, memory_bytes=1_000_000_000, memory_used_bytes=300_000_000, period_s=0.01
+    )
 
 
 def test_a_machine_without_control_groups_has_no_limits(tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_both_directions_carry_more_than_they_hold_at_once(ends: Ends) -> None:
         assert results[0].result() is results[1].result() is None
 
 
+def test_messages_longer_than_the_room_arrive(ends: Ends) -> None:
+    content = bytes(range(256)) * 8_000
+    for end in ends:
+        end.make_room(300_000)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(ends[0].send, [memoryview(content)], 30)
+        assert receive(ends[1], len(content), 30) == content
+        sending.result()
+
+
 def test_a_silent_peer_times_out(ends: Ends) -> None:
     ends[1].send([memoryview(b"1234")], 5)
     with pytest.raises(TransportTimeoutError):

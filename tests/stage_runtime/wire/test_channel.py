@@ -6,6 +6,7 @@ import pytest
 
 from stage_runtime.errors import FormatError, TransportTimeoutError
 from stage_runtime.transports.memory import memory_pair
+from stage_runtime.transports.room import room_bytes
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind, TensorHeader, pack_descriptors, pack_header
 
@@ -69,3 +70,15 @@ def test_a_sender_that_never_gets_its_turn_times_out() -> None:
             near.send_message(Kind.PROGRESS, 0, 1, b"", 0.05)
         near.abort()
         assert blocked.exception() is not None
+
+
+def test_a_channel_makes_room_for_a_link_whose_figures_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms: list[int] = []
+    one, _ = memory_pair()
+    monkeypatch.setattr(one, "make_room", rooms.append)
+    channel = Channel(one)
+    channel.make_room(None, 400)
+    channel.make_room(5, None)
+    assert rooms == []
+    channel.make_room(5, 400)
+    assert rooms == [room_bytes(5, 400)]

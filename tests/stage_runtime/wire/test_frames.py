@@ -24,7 +24,8 @@ headers = st.builds(
     number=st.integers(0, 2**32 - 1),
     body_bytes=st.integers(0, frames.MAX_BODY_BYTES),
     payload_bytes=st.integers(0, frames.MAX_PAYLOAD_BYTES),
-)
+    codec=st.integers(0, 2**16 - 1),
+).filter(lambda header: header.tensors or not header.codec)
 descriptors = st.builds(
     TensorHeader,
     dtype=st.sampled_from(["float32", "float64", "float16", "bfloat16", "uint8", "int64", "bool"]),
@@ -63,6 +64,7 @@ def test_any_bytes_after_a_good_start_are_bounded(rest: bytes, kind: int) -> Non
     ("header", "named"),
     [
         (Header(Kind.BATCH, 65, 0, 0, 0, 0), "65 tensors"),
+        (Header(Kind.PING, 0, 0, 0, 0, 0, codec=3), "without tensors names codec 3"),
         (Header(Kind.BATCH, 1, 0, 0, frames.MAX_BODY_BYTES + 1, 0), "body bytes"),
         (Header(Kind.BATCH, 1, 0, 0, 0, frames.MAX_PAYLOAD_BYTES + 1), "payload bytes"),
     ],

@@ -14,6 +14,7 @@ from .spec import Device, Testbed, VirtualDeviceError, core_list, parse_cores
 PROGRAMS = {
     "ip": "iproute2",
     "unshare": "util-linux",
+    "sysctl": "procps",
     "hostname": "hostname",
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",

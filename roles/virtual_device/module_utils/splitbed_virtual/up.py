@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from . import cgroups, data_link, login, network, ownership, preflight, processes
+from . import cgroups, data_link, kernel, login, network, ownership, preflight, processes
 from .machine import Step, Write, read, take
 from .spec import Device, Testbed, VirtualDeviceError
 
@@ -63,6 +63,7 @@ def _work(device: Device, testbed: Testbed, outcome: Outcome, *, check: bool) ->
     follow(login.plan_files(device, testbed))
     follow(cgroups.plan(device, testbed, hierarchies))
     follow(_plan_management(device, testbed))
+    follow(kernel.plan(device, kernel.look(device)))
     if outcome.backend == "user":
         follow(data_link.plan_emulator(testbed, data_link.attached(testbed)))
         if not check:
@@ -122,6 +123,7 @@ def _verify(device: Device, testbed: Testbed, backend: str) -> None:
         *login.plan_files(device, testbed),
         *cgroups.plan(device, testbed, hierarchies),
         *_plan_management(device, testbed),
+        *kernel.plan(device, kernel.look(device)),
         *_plan_data(device, testbed, backend),
         *login.plan_process(device, testbed, hierarchies),
     ]
