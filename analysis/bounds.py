@@ -93,7 +93,7 @@ class _Run(NamedTuple):
 
 
 def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]:
-    """Return how near each point came to its bounds, for those that have any run with one."""
+    """Return how near each point came to its bounds, for those that have any run with one and its stages."""
     names = list(dict.fromkeys([*Condition._fields, "split", *_Run._fields]))
     known = runs.loc[(runs["status"] == "ok") & runs["latency_bound_ms"].notna(), names]
     wanted = {(point.condition, point.split) for point in points}
@@ -101,7 +101,7 @@ def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]
     for values in known.itertuples(index=False, name=None):
         named = dict(zip(names, values, strict=True))
         key = Condition(**{name: named[name] for name in Condition._fields}), named["split"]
-        if key in wanted:
+        if key in wanted and named["stages"]:
             groups.setdefault(key, []).append(_Run(**{name: named[name] for name in _Run._fields}))
     return [
         Nearness(

@@ -51,7 +51,7 @@ def test_the_newest_campaign_gets_its_answer_files_and_report(campaign: Path, tm
     kinds = ("front", "moves", "attainment", "stages", "bounds", "heatmap")
     figures = {f"{kind}-{stem}.{end}" for kind in kinds for end in ("svg", "png")}
     names = (
-        "points", "fronts", "recommendations", "moves", "attainment", "bounds", "transports",
+        "points", "fronts", "recommendations", "moves", "attainment", "bounds", "codecs", "transports",
         "transport_summary", "devices", "stages", "links", "runs",
     )  # fmt: skip
     tables = {f"{name}.{end}" for name in names for end in ("csv", "parquet")}
