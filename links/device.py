@@ -292,7 +292,7 @@ def _forget_tcp_metrics(plan: Plan, outgoing: dict[str, LinkSpec]) -> None:
 
 
 def _start_probe_server(plan: Plan) -> None:
-    listener = server.listen(plan.address, plan.probe_port)
+    listener = server.listen_or_keep(plan.address, plan.probe_port)
     if listener is not None:
         start_in_background(lambda: server.serve(listener), keep=(listener.fileno(),))
         listener.close()
