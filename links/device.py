@@ -295,7 +295,7 @@ def _socket(plan: Plan) -> Path:
 
 
 def _start_probe_server(plan: Plan) -> None:
-    listener = server.listen(plan.address, plan.probe_port)
+    listener = server.listen_or_keep(plan.address, plan.probe_port)
     if listener is not None:
         start_in_background(lambda: server.serve(listener), keep=(listener.fileno(),))
         listener.close()

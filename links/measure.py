@@ -37,20 +37,22 @@ def measure(plan: Plan) -> dict[str, Any]:
 def _measure_until_good(
     plan: Plan, peer: str, there: LinkSpec, back: LinkSpec
 ) -> tuple[tuple[Measured, Measured], list[str]]:
-    for pause_s in (*_PAUSES_S, None):
-        pair = measure_pair(
-            source=plan.address,
-            target=plan.address_of(peer),
-            port=plan.probe_port,
-            there=there,
-            back=back,
-        )
-        off = [f"{plan.device} → {peer}: {text}" for text in problems(there, back, pair[0])]
-        off += [f"{peer} → {plan.device}: {text}" for text in problems(back, there, pair[1])]
-        if not off or pause_s is None:
-            return pair, off
+    pair, off = _measure_once(plan, peer, there, back)
+    for pause_s in _PAUSES_S:
+        if not off:
+            break
         time.sleep(pause_s)
-    raise AssertionError
+        pair, off = _measure_once(plan, peer, there, back)
+    return pair, off
+
+
+def _measure_once(
+    plan: Plan, peer: str, there: LinkSpec, back: LinkSpec
+) -> tuple[tuple[Measured, Measured], list[str]]:
+    pair = measure_pair(source=plan.address, target=plan.address_of(peer), port=plan.probe_port, there=there, back=back)
+    off = [f"{plan.device} → {peer}: {text}" for text in problems(there, back, pair[0])]
+    off += [f"{peer} → {plan.device}: {text}" for text in problems(back, there, pair[1])]
+    return pair, off
 
 
 def _figures(measured: Measured) -> dict[str, float | str]:

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 
 from links.probe import wire
 from stage_runtime.errors import SplitbedError
 
 _LOG = logging.getLogger(__name__)
 IDLE_S = 60.0
+_KEEP_WITHIN_S = 5.0
+_RETRY_S = 0.05
+
+
+def listen_or_keep(address: str, port: int) -> socket.socket | None:
+    """Listen for probes, or see to it that the server that listens already waits its whole idle time anew.
+
+    A server that was there may have been about to end: only one that answered counts.  None as well when
+    somebody else has the port; the probe will say that nobody answers.
+    """
+    deadline = time.monotonic() + _KEEP_WITHIN_S
+    while True:
+        listener = listen(address, port)
+        if listener is not None or _answers(address, port) or time.monotonic() > deadline:
+            return listener
+        time.sleep(_RETRY_S)
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=_KEEP_WITHIN_S) as connection:
+            wire.send_request(connection, wire.PING)
+            wire.expect(connection, wire.PING)
+    except (OSError, SplitbedError):
+        return False
+    return True
 
 
 def listen(address: str, port: int) -> socket.socket | None:

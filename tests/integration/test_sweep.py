@@ -65,8 +65,7 @@ def outcome_counts(rows: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
 
 
 def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestbed, results: Path) -> None:
-    done = run(bed, results, networks="quick,slow", report="true")
-    assert done.returncode == 0, done.stdout + done.stderr
+    swept(bed, results, networks="quick,slow", report="true")
     rows = rows_of(results)
     assert {row["status"] for row in rows} == {"ok"}
     splits = {"P3", "P17", "only:one", "only:two"}
@@ -98,10 +97,7 @@ def test_rows_say_what_the_link_did(bed: VirtualTestbed, results: Path) -> None:
 
 
 def test_three_devices_a_batch_and_both_transports(bed: VirtualTestbed, results: Path) -> None:
-    done = run(
-        bed, results, chains="long", model="resnet18", splits="P2+P6", window="1,3", batch="2", transports="tcp,rpc"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    swept(bed, results, chains="long", model="resnet18", splits="P2+P6", window="1,3", batch="2", transports="tcp,rpc")
     rows = rows_of(results)
     splits = {"P2+P6", "only:one", "only:two", "only:three"}
     assert Counter((row["split"], row["window"], row["transport"]) for row in rows) == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +56,30 @@ def test_server_survives_a_probe_that_makes_no_sense(port: int) -> None:
 
 def test_second_server_on_the_port_is_none(port: int) -> None:
     assert server.listen(HERE, port) is None
+
+
+def test_server_about_to_end_waits_anew() -> None:
+    listener = server.listen(HERE, 0)
+    assert listener is not None
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=server.serve, args=(listener, 1.0))
+    thread.start()
+    time.sleep(0.7)
+    assert server.listen_or_keep(HERE, port) is None
+    time.sleep(0.7)
+    assert measure_pair(source=HERE, target=HERE, port=port, there=LinkSpec(), back=LinkSpec())
+    thread.join(timeout=30)
+
+
+def test_server_that_ends_just_now_is_replaced() -> None:
+    ending = server.listen(HERE, 0)
+    assert ending is not None
+    port = ending.getsockname()[1]
+    # it listens, but answers nobody any more
+    threading.Timer(0.3, ending.close).start()
+    listener = server.listen_or_keep(HERE, port)
+    assert listener is not None
+    listener.close()
 
 
 def test_absent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
