@@ -26,6 +26,7 @@ _TIMEVAL = struct.Struct("@ll")
 _SILENT_PEER_S = 30
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 10, 5, 4
 _BACKLOG = 16
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (to refuse them)
 # Waking up as seldom as this costs nothing.
 _LONG_WAIT_S = 10.0
 # A frame's header and descriptors, and all of a 4 KB payload.
@@ -34,6 +35,8 @@ _AHEAD_BYTES = 8192
 # is awaited is always less than what is still to come, and little is left to be copied when the last byte is there.
 _MARK_BYTES = 128 * 1024
 _LONG_BYTES = 4 * _MARK_BYTES
+# Where struct tcp_info (linux/tcp.h) holds tcpi_last_data_recv: milliseconds since the last segment with data.
+_LAST_DATA = struct.Struct("@52xI")
 
 
 def _configure(connection: socket.socket) -> None:
@@ -71,6 +74,7 @@ class TcpStream(Stream):
         self._timeouts: dict[int, float] = {}
         self._ahead = memoryview(bytearray(_AHEAD_BYTES))
         self._unread = self._ahead[:0]
+        self._waiting_since: float | None = None
 
     @property
     def peer(self) -> str:
@@ -103,21 +107,25 @@ class TcpStream(Stream):
         filled = self._read_ahead(buffer)
         if filled == total:
             return
-        end = time.monotonic() + timeout_s
-        while filled < total:
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                raise self._timeout("sent", filled, total, timeout_s)
-            self._set_timeout(socket.SO_RCVTIMEO, remaining)
-            try:
-                count = self._receive_some(buffer[filled:])
-            except BlockingIOError:
-                continue
-            except OSError as exc:
-                raise self._broken("receiving", exc) from exc
-            if count == 0:
-                raise TransportError(f"{self._peer} closed the connection")
-            filled += count
+        self._waiting_since = time.monotonic()
+        end = self._waiting_since + timeout_s
+        try:
+            while filled < total:
+                remaining = end - time.monotonic()
+                if remaining <= 0:
+                    raise self._timeout("sent", filled, total, timeout_s)
+                self._set_timeout(socket.SO_RCVTIMEO, remaining)
+                try:
+                    count = self._receive_some(buffer[filled:])
+                except BlockingIOError:
+                    continue
+                except OSError as exc:
+                    raise self._broken("receiving", exc) from exc
+                if count == 0:
+                    raise TransportError(f"{self._peer} closed the connection")
+                filled += count
+        finally:
+            self._waiting_since = None
 
     def _receive_some(self, buffer: memoryview) -> int:
         """Receive into a buffer until it, or the first part of a long one, is full; 0 at the end of the stream."""
@@ -133,6 +141,37 @@ class TcpStream(Stream):
         finally:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
+    def receive_what_came(self, buffer: memoryview, sure: int, timeout_s: float) -> int:
+        """Receive what has come, or comes next, and give how much that is.
+
+        ``sure`` is how much will come for certain; where that is much, the wait is for a good part of it.  Raises
+        as ``receive_into`` does.
+        """
+        end = time.monotonic() + timeout_s
+        count = self._read_ahead(buffer)
+        while not count:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                raise self._timeout("sent", 0, sure, timeout_s)
+            self._set_timeout(socket.SO_RCVTIMEO, remaining)
+            try:
+                count = self._receive_marked(buffer) if sure >= _LONG_BYTES else self._socket.recv_into(buffer)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise self._broken("receiving", exc) from exc
+            if count == 0:
+                raise TransportError(f"{self._peer} closed the connection")
+        return count
+
+    def _receive_marked(self, buffer: memoryview) -> int:
+        """Receive when a good part is there."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _MARK_BYTES)
+        try:
+            return self._socket.recv_into(buffer)
+        finally:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
     def _read_ahead(self, buffer: memoryview) -> int:
         """Copy what was read ahead, as far as it goes."""
         count = min(self._unread.nbytes, buffer.nbytes)
@@ -141,7 +180,7 @@ class TcpStream(Stream):
             self._unread = self._unread[count:]
         return count
 
-    def make_room(self, in_flight_bytes: int) -> None:
+    def make_room(self, in_flight_bytes: int, second_bytes: int) -> None:  # noqa: ARG002 - segments are shorter
         """Size both buffers; see the interface.
 
         The receive buffer grows with a low-water mark, unlike with SO_RCVBUF, which would keep the kernel from
@@ -156,16 +195,35 @@ class TcpStream(Stream):
         except OSError as exc:
             raise self._broken("using", exc) from exc
 
+    def has_room(self) -> bool:
+        """Say whether the send buffer takes a few bytes at once (a third of it is free)."""
+        return self._poll(select.POLLOUT) == select.POLLOUT
+
+    def silence_s(self) -> float:
+        """Give for how long a receiver has waited while no data came, as the kernel saw it."""
+        since = self._waiting_since
+        if since is None:
+            return 0.0
+        waited = time.monotonic() - since
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA.size)
+        except OSError:
+            return 0.0  # closed meanwhile
+        last_data_ms: int = _LAST_DATA.unpack(told)[0]
+        return min(waited, last_data_ms / 1000)
+
     def is_quiet(self) -> bool:
         """Say whether nothing, not even an end of stream, waits to be received."""
-        if self._unread.nbytes:
-            return False
+        return not self._unread.nbytes and not self._poll(select.POLLIN | select.POLLRDHUP)
+
+    def _poll(self, events: int) -> int:
+        """Give which of the events hold now; others where the connection is broken or closed."""
         poll = select.poll()
         try:
-            poll.register(self._socket, select.POLLIN | select.POLLRDHUP)
+            poll.register(self._socket, events)
         except (OSError, ValueError):
-            return False
-        return not poll.poll(0)
+            return select.POLLNVAL
+        return sum(held for _, held in poll.poll(0))
 
     def abort(self) -> None:
         """Shut both directions down."""
@@ -246,9 +304,14 @@ class TcpTransport(Transport):
         self._local_address = local_address
 
     def listen(self, address: str, port: int) -> TcpListener:
-        """Listen on one address only (never on all of them)."""
+        """Listen on one address only; one that stands for all of them is refused."""
         try:
             family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+            if place[0] in _EVERY_ADDRESS:
+                raise TransportError(
+                    f"will not listen on {address!r}, which is every address of this device; "
+                    "give data_address the one that neighbours connect to"
+                )
             listening = socket.socket(family, kind, protocol)
         except OSError as exc:
             raise TransportError(f"cannot listen on {address}:{port}: {exc.strerror}") from exc

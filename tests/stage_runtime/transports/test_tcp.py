@@ -166,3 +166,40 @@ def test_waits_that_change_from_frame_to_frame_rarely_cost_a_system_call(
         ends[0].send([memoryview(bytes(100))], 100.0 - number / 10)
         receive(ends[1], 100, 600_000.0 if number % 2 else 100.0 - number / 10)
     assert len(asked) <= 4
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])  # noqa: S104  (to see them refused)
+def test_nobody_listens_on_every_address(address: str) -> None:
+    with pytest.raises(TransportError, match="every address of this device; give data_address"):
+        TcpTransport().listen(address, 0)
+
+
+@pytest.mark.parametrize("sure", [1, 8 * MARK])
+def test_what_came_is_given_at_once_when_no_more_comes(ends: Ends, sure: int) -> None:
+    ends[0].send([memoryview(b"headbody")], 5)
+    assert receive(ends[1], 4) == b"head"
+    buffer = memoryview(bytearray(MARK))
+    assert ends[1].receive_what_came(buffer, sure, 5) == 4
+    assert buffer[:4] == b"body"
+    with pytest.raises(TransportTimeoutError, match="sent 0 of"):
+        ends[1].receive_what_came(buffer, sure, 0.1)
+    ends[0].send([memoryview(b"tail")], 5)
+    ends[0].close()
+    assert ends[1].receive_what_came(buffer, sure, 5) == 4
+    with pytest.raises(TransportError, match="closed the connection"):
+        ends[1].receive_what_came(buffer, sure, 5)
+
+
+def test_of_much_that_is_sure_to_come_a_good_part_is_awaited(ends: Ends) -> None:
+    content = memoryview(pattern(2 * MARK))
+
+    def dribble() -> None:
+        for begin in range(0, 2 * MARK, MARK // 8):
+            ends[0].send([content[begin : begin + MARK // 8]], 20)
+            time.sleep(0.002)
+
+    sender = threading.Thread(target=dribble)
+    sender.start()
+    buffer = memoryview(bytearray(4 * MARK))
+    assert ends[1].receive_what_came(buffer, 8 * MARK, 20) >= MARK
+    sender.join()
