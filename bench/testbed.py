@@ -64,6 +64,11 @@ class VirtualTestbed:
         return self.folder / "inventory" / "hosts.json"
 
     @property
+    def checkout(self) -> str:
+        """Give the folder of a device that commands run in."""
+        return str(PROJECT)
+
+    @property
     def root(self) -> Path:
         """Give the folder that holds each device's working directory."""
         return self.folder / "virtual"
@@ -110,20 +115,9 @@ class VirtualTestbed:
         ``stdin`` PIPE lets the caller speak to it.  Leaving the block lets go of it; what does not end by itself
         then ends with the device.
         """
-        keys = self.folder / ".splitbed" / "ssh"
-        options = {
-            "IdentityFile": keys / "id_ed25519",
-            "IdentitiesOnly": "yes",
-            "IdentityAgent": "none",
-            "UserKnownHostsFile": keys / "known_hosts" / f"{self.prefix}-{name}",
-            "GlobalKnownHostsFile": "/dev/null",
-            "StrictHostKeyChecking": "yes",
-            "BatchMode": "yes",
-        }
-        given = [word for key, value in options.items() for word in ("-o", f'{key}="{value}"')]
-        command = f"cd {shlex.quote(str(PROJECT))} && exec {shlex.join(words)}"
+        command = f"cd {shlex.quote(self.checkout)} && exec {shlex.join(words)}"
         process = subprocess.Popen(
-            ["ssh", *given, f"root@{self._address('0', name)}", command],  # noqa: S607 - the user's own ssh
+            [*self.ssh_words(name), command],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -134,6 +128,12 @@ class VirtualTestbed:
         finally:
             process.kill()
             process.communicate()
+
+    def ssh_words(self, name: str) -> list[str]:
+        """Give the words of the command that logs in to a device; the remote command follows."""
+        keys = self.folder / ".splitbed" / "ssh"
+        known_hosts = keys / "known_hosts" / f"{self.prefix}-{name}"
+        return [*ssh_command(keys / "id_ed25519", known_hosts), f"root@{self._address('0', name)}"]
 
     def _address(self, network: str, name: str) -> str:
         return f"{self.networks}.{network}.{FIRST_ADDRESS + self.names.index(name)}"
@@ -151,6 +151,21 @@ class VirtualTestbed:
         if check and done.returncode:
             raise BenchError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
+
+
+def ssh_command(key: Path, known_hosts: Path, **more: str | int) -> list[str]:
+    """Give the words of an SSH that knows this key, these host keys and nothing of the user's; ``more`` are options."""
+    options = {
+        "IdentityFile": key,
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "UserKnownHostsFile": known_hosts,
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+        **more,
+    }
+    return ["ssh", *(word for option, value in options.items() for word in ("-o", f'{option}="{value}"'))]
 
 
 def finish(process: subprocess.Popen[str], what: str, timeout_s: float) -> str:
