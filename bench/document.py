@@ -20,13 +20,13 @@ def put_figure(document: Path, name: str, content: bytes) -> str:
     return f"{document.stem}/{name}"
 
 
-def put_section(path: Path, name: str, text: str) -> None:
+def put_section(path: Path, name: str, text: str, title: str = _TITLE) -> None:
     """Write `text` as the section `name` of the document at `path`, in place of the one that is there.
 
-    A document that is not there is begun, a section that is not there comes last.
+    A document that is not there is begun with `title`, a section that is not there comes last.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    document = path.read_text(encoding="utf-8") if path.exists() else _TITLE
+    document = path.read_text(encoding="utf-8") if path.exists() else title
     section = f"{begin}\n{text.strip()}\n{end}"
     before, found, rest = document.partition(begin)
     if found:
