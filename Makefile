@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-netem lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -52,7 +52,10 @@ test-unit: setup-dev ## the tests that need no root
 	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
-	python -m pytest -m integration $(PYTEST_ARGS)
+	python -m pytest -m 'integration and not netem' $(PYTEST_ARGS)
+
+test-netem: setup-dev ## netem in an emulated guest beside the link emulator (root, qemu-system-x86, debootstrap; minutes)
+	python -m pytest -m netem $(PYTEST_ARGS)
 
 lint: setup-dev ## ruff, mypy --strict, ansible-lint (profile production)
 	ruff check
