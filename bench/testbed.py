@@ -51,12 +51,13 @@ class BenchError(SplitbedError):
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualTestbed:
-    """An inventory of virtual devices; its devices' addresses are ``<networks>.0/1.<11…>``."""
+    """An inventory of virtual devices; its devices' addresses are ``<networks>.<third>/<third + 1>.<11…>``."""
 
     folder: Path
     prefix: str
     names: tuple[str, ...]
     networks: str
+    third: int = 0
 
     @property
     def inventory(self) -> Path:
@@ -75,7 +76,7 @@ class VirtualTestbed:
 
     def data_address(self, name: str) -> str:
         """Give the address that a device's stages talk over."""
-        return self._address("1", name)
+        return self._address(1, name)
 
     def play(
         self, playbook: str, *arguments: str, check: bool = True, **extra_vars: Any
@@ -133,10 +134,10 @@ class VirtualTestbed:
         """Give the words of the command that logs in to a device; the remote command follows."""
         keys = self.folder / ".splitbed" / "ssh"
         known_hosts = keys / "known_hosts" / f"{self.prefix}-{name}"
-        return [*ssh_command(keys / "id_ed25519", known_hosts), f"root@{self._address('0', name)}"]
+        return [*ssh_command(keys / "id_ed25519", known_hosts), f"root@{self._address(0, name)}"]
 
-    def _address(self, network: str, name: str) -> str:
-        return f"{self.networks}.{network}.{FIRST_ADDRESS + self.names.index(name)}"
+    def _address(self, network: int, name: str) -> str:
+        return f"{self.networks}.{self.third + network}.{FIRST_ADDRESS + self.names.index(name)}"
 
     def _run(self, words: Sequence[str], *, check: bool) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -195,20 +196,22 @@ def write_inventory(
     networks: str,
     devices: Mapping[str, Mapping[str, Any]],
     variables: Mapping[str, Any] | None = None,
+    third: int = 0,
 ) -> VirtualTestbed:
     """Write an inventory of virtual devices with the shipped group variables beside it.
 
-    ``networks`` are the first two numbers of the addresses: management is ``.0.0/24``, data is
-    ``.1.0/24``.  ``devices`` maps each name to what differs from ``SMALL``; ``variables`` hold
+    ``networks`` are the first two numbers of the addresses, and ``third`` the third: management is ``.0.0/24``, data
+    is the next, ``.1.0/24``.  ``devices`` maps each name to what differs from ``SMALL``; ``variables`` hold
     for all of them.
     """
-    bed = VirtualTestbed(folder=folder, prefix=prefix, names=tuple(devices), networks=networks)
+    bed = VirtualTestbed(folder=folder, prefix=prefix, names=tuple(devices), networks=networks, third=third)
+    management, data = f"{networks}.{third}", f"{networks}.{third + 1}"
     shutil.copytree(PROJECT / "inventory" / "group_vars", folder / "inventory" / "group_vars")
     hosts = {
         name: {
             "device_kind": "virtual",
-            "ansible_host": f"{networks}.0.{FIRST_ADDRESS + number}",
-            "data_address": f"{networks}.1.{FIRST_ADDRESS + number}",
+            "ansible_host": f"{management}.{FIRST_ADDRESS + number}",
+            "data_address": f"{data}.{FIRST_ADDRESS + number}",
             **SMALL,
             **own,
         }
@@ -216,8 +219,8 @@ def write_inventory(
     }
     own_vars = {
         "virtual_device_prefix": prefix,
-        "virtual_device_management_network": f"{networks}.0.0/24",
-        "virtual_device_data_network": f"{networks}.1.0/24",
+        "virtual_device_management_network": f"{management}.0/24",
+        "virtual_device_data_network": f"{data}.0/24",
         "virtual_device_root": str(bed.root),
         **(variables or {}),
     }
@@ -236,9 +239,12 @@ def virtual_testbed(
     networks: str,
     devices: Mapping[str, Mapping[str, Any]],
     variables: Mapping[str, Any] | None = None,
+    third: int = 0,
 ) -> Iterator[VirtualTestbed]:
     """Bring virtual devices up for the time of a ``with`` block; see :func:`write_inventory`."""
-    bed = write_inventory(folder, prefix=prefix, networks=networks, devices=devices, variables=variables)
+    bed = write_inventory(
+        folder, prefix=prefix, networks=networks, devices=devices, variables=variables, third=third
+    )
     try:
         bed.play("playbooks/virtual_up.yml")
         yield bed
