@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-netem lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-netem lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
