@@ -52,7 +52,10 @@ test-unit: setup-dev ## the tests that need no root
 	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
-	python -m pytest -m 'integration and not netem' $(PYTEST_ARGS)
+	python -m pytest -m 'integration and not netem and not faults' $(PYTEST_ARGS)
+
+test-faults: setup-dev ## each fault of docs/faults.md that takes longer than test-integration has time for (root; minutes)
+	python -m pytest -m faults $(PYTEST_ARGS)
 
 test-netem: setup-dev ## netem in an emulated guest beside the link emulator (root, qemu-system-x86, debootstrap; minutes)
 	python -m pytest -m netem $(PYTEST_ARGS)
