@@ -19,13 +19,23 @@ class WorldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``id`` is another for every attempt: a process joins one world in its life, and processes of two
     attempts must not meet.  ``members`` are the chain's stages in order; the first one keeps, on
     ``store_port`` of its address, the store at which they meet.  Whoever has not all others
-    with it ``timeout_s`` after its start goes without.
+    with it ``timeout_s`` after its start goes without.  Since RPC runs what it is sent, members whose address is not
+    of a private network are refused unless ``public`` says that they were asked for.
     """
 
     id: str
     members: tuple[WorldMember, ...]
     store_port: int
     timeout_s: float = 60.0
+    public: bool = False
+
+
+class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a stage's certificate, its key (for its owner alone) and the authority of its neighbours' lie (PEM)."""
+
+    authority: str
+    certificate: str
+    key: str
 
 
 class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +46,7 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     started, or when nobody has spoken to it for ``idle_s``.  ``lease_file`` is touched while the
     stage is alive, which keeps the link's shaping in force (see ``links.lease``).  ``threads`` 0
     means as many as the CPU quota and affinity allow.  ``accelerator`` is ``auto``, ``cpu`` or
-    ``cuda:<n>``.  Without a ``world`` the stage speaks TCP alone.
+    ``cuda:<n>``.  Without a ``world`` the stage speaks TCP alone, with ``tls`` under TLS alone.
     """
 
     device: str
@@ -54,3 +64,4 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     accelerator: str = "auto"
     oversubscribed: bool = False
     world: WorldConfig | None = None
+    tls: TlsFiles | None = None

@@ -9,15 +9,23 @@ from stage_runtime.errors import TransportError
 from stage_runtime.formats.cell import TransportName
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.stage.computing import ComputeThread, choose_accelerator
+from stage_runtime.stage.gate import Gate
 from stage_runtime.stage.neighbours import Neighbours
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.stage.world import World
 from stage_runtime.telemetry.limits import read_limits, threads_allowed
 from stage_runtime.transports.base import Transport
+from stage_runtime.transports.tls import Tls
 
 
 def build_workplace(
-    config: StageConfig, transport: Transport, secret: bytes, engines: Engines | None = None, world: World | None = None
+    config: StageConfig,
+    transport: Transport,
+    secret: bytes,
+    engines: Engines | None = None,
+    *,
+    world: World | None = None,
+    tls: Tls | None = None,
 ) -> Workplace:
     """Make what the runs of one process share; ``engines`` replaces the real ones in tests.
 
@@ -46,7 +54,7 @@ def build_workplace(
         inputs_dir=Path(config.inputs_dir),
         engines=engines or local_engines(shards_dir, accelerator, threads),
         compute=ComputeThread(threads),
-        neighbours=Neighbours(pick, secret),
+        neighbours=Neighbours(pick, Gate(secret, tls)),
         processors=limits.processors,
         quota_period_s=limits.period_s,
     )

@@ -4,7 +4,8 @@ RPC is told to use plain sockets (transport ``uv``), and to send tensors over th
 choice polls shared memory, which takes a core, and copies between processes of one machine past any
 emulated link.  All its sockets are on the interface that holds the data address.
 
-RPC runs what it is sent: whoever reaches its ports can run code on the device, secret or not.
+RPC runs what it is sent: whoever reaches its ports can run code on the device, secret or not.  So a world is joined
+on a private network alone, unless it says that it was asked for elsewhere.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch._C._distributed_c10d import Store
 from torch.distributed import rpc
 from torch.distributed.rendezvous import register_rendezvous_handler
 
+from stage_runtime.addresses import is_private
 from stage_runtime.errors import TransportError
 from stage_runtime.formats.stage_config import WorldConfig
 from stage_runtime.stage.deadline import Deadline
@@ -40,6 +42,7 @@ def join_world(config: WorldConfig, rank: int, deadline: Deadline, note: Callabl
 
     Raises TransportError, and whatever RPC raises; may hang past the deadline inside RPC.
     """
+    refuse_public(config)
     me = config.members[rank]
     # RPC and its process group would look the host's name up otherwise, and listen on what that gives.
     os.environ["TP_SOCKET_IFNAME"] = os.environ["GLOO_SOCKET_IFNAME"] = interface_of(me.address)
@@ -49,6 +52,16 @@ def join_world(config: WorldConfig, rank: int, deadline: Deadline, note: Callabl
     note("calling the other stages")
     _call_everybody(len(config.members), deadline)
     return RpcTransport([(member.address, member.port) for member in config.members], rank)
+
+
+def refuse_public(config: WorldConfig) -> None:
+    """Raise TransportError where a member's address is not of a private network, and nobody asked for that."""
+    open_ones = [f"{one.device} ({one.address})" for one in config.members if not is_private(one.address)]
+    if open_ones and not config.public:
+        raise TransportError(
+            f"RPC runs what it is sent, and {', '.join(open_ones)} is on no private network (RFC 1918, loopback or "
+            "link-local); give data_address one, or set stage_service_world_public where no stranger gets there"
+        )
 
 
 def interface_of(address: str) -> str:

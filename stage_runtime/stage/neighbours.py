@@ -8,9 +8,9 @@ from collections.abc import Callable
 from stage_runtime.errors import TransportError
 from stage_runtime.formats.cell import CellStage, TransportName
 from stage_runtime.stage.deadline import Deadline
+from stage_runtime.stage.gate import Gate
 from stage_runtime.transports.base import Transport
 from stage_runtime.wire.channel import Channel
-from stage_runtime.wire.handshake import greet_listener
 
 _CONNECT_TIMEOUT_S = 10.0
 
@@ -21,17 +21,23 @@ class Neighbours:
     """Idle connections by transport and address.  A run takes one out, and puts it back only when all went well.
 
     ``transport`` gives a transport by its name, and raises TransportError with the reason where it cannot be had.
+    ``gate`` makes sure of who is at the other end.
     """
 
-    def __init__(self, transport: Callable[[TransportName], Transport], secret: bytes) -> None:
+    def __init__(self, transport: Callable[[TransportName], Transport], gate: Gate) -> None:
         self._transport = transport
-        self._secret = secret
+        self._gate = gate
         self._lock = threading.Lock()
         self._idle: dict[_Way, Channel] = {}
 
-    def require(self, transport: TransportName) -> None:
-        """Raise TransportError, which says why, where this device cannot use a transport."""
+    def require(self, transport: TransportName, *, tls: bool) -> None:
+        """Raise TransportError, which says why, where this device cannot use a transport as it is to be used."""
         self._transport(transport)
+        if tls != self._gate.has_tls:
+            raise TransportError(
+                f"this stage is one {_word(tls=self._gate.has_tls)} TLS, and the cell is to run {_word(tls=tls)}; "
+                "have the stage_service role start it again"
+            )
 
     def take(self, stage: CellStage, transport: TransportName) -> Channel | None:
         """Take the idle connection to a stage out; None when there is none that still lives."""
@@ -50,11 +56,10 @@ class Neighbours:
         except TransportError as exc:
             raise type(exc)(f"{exc}; does its stage run?") from exc
         try:
-            greet_listener(stream, self._secret, timeout_s)
+            return Channel(self._gate.enter(stream, stage.address, timeout_s))
         except TransportError:
             stream.close()
             raise
-        return Channel(stream)
 
     def put_back(self, stage: CellStage, transport: TransportName, channel: Channel) -> None:
         """Keep a connection for the next run."""
@@ -71,3 +76,7 @@ class Neighbours:
             idle, self._idle = self._idle, {}
         for channel in idle.values():
             channel.close()
+
+
+def _word(*, tls: bool) -> str:
+    return "with" if tls else "without"

@@ -3,12 +3,16 @@
 ::
 
     listener  ->  magic, 32 random bytes
-    caller    ->  magic, 32 random bytes, HMAC(secret, "caller"   + listener's bytes + caller's bytes)
-    listener  ->                          HMAC(secret, "listener" + listener's bytes + caller's bytes)
+    caller    ->  magic, 32 random bytes, HMAC(secret, magic + "caller"   + listener's bytes + caller's bytes)
+    listener  ->                          HMAC(secret, magic + "listener" + listener's bytes + caller's bytes)
 
 HMAC is HMAC-SHA256 (RFC 2104).  The caller proves itself first, so a stranger learns nothing; the
 labels keep one side's proof from being played back as the other's; fresh bytes from both sides keep an
-old proof from being used again.  Frames that follow are neither encrypted nor signed: this keeps strangers
+old proof from being used again.  The magic says whether TLS follows at once, so that a stage with TLS and one
+without find out before either trusts the other.  All lengths are fixed: what a stranger sends is compared, never
+parsed, and takes no memory beyond these bytes.
+
+Without TLS the frames that follow are neither encrypted nor signed: this keeps strangers
 and mistakes out of a laboratory's network, not somebody who can alter its packets.
 """
 
@@ -18,12 +22,14 @@ import hashlib
 import hmac
 import secrets
 import stat
+import time
 from pathlib import Path
 
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.transports.base import Stream
 
 MAGIC = b"SBH1"
+TLS_MAGIC = b"SBT1"
 _NONCE_BYTES = 32
 _PROOF_BYTES = hashlib.sha256().digest_size
 MIN_SECRET_BYTES = 16
@@ -31,54 +37,95 @@ MIN_SECRET_BYTES = 16
 
 def read_secret(path: Path) -> bytes:
     """Read the secret; raises SplitbedError when it is missing, short, or readable by others."""
-    try:
-        mode = path.stat().st_mode
-        secret = path.read_bytes().strip()
-    except OSError as exc:
-        raise SplitbedError(f"secret file {path}: {exc.strerror}; the stage_service role writes it") from exc
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SplitbedError(f"secret file {path} is open to others ({stat.filemode(mode)}): chmod 600 {path}")
+    secret = read_private(path, "secret file").strip()
     if len(secret) < MIN_SECRET_BYTES:
         raise SplitbedError(f"secret file {path} holds {len(secret)} bytes, at least {MIN_SECRET_BYTES}")
     return secret
 
 
-def _proof(secret: bytes, label: bytes, listener_nonce: bytes, caller_nonce: bytes) -> bytes:
-    return hmac.digest(secret, MAGIC + label + listener_nonce + caller_nonce, "sha256")
-
-
-def _receive(stream: Stream, count: int, timeout_s: float) -> bytes:
-    data = bytearray(count)
-    stream.receive_into(memoryview(data), timeout_s)
-    return bytes(data)
-
-
-def greet_caller(stream: Stream, secret: bytes, timeout_s: float) -> None:
-    """Do the listener's part; raises TransportError when the caller does not know the secret."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    stream.send([memoryview(MAGIC + nonce)], timeout_s)
-    answer = _receive(stream, len(MAGIC) + _NONCE_BYTES + _PROOF_BYTES, timeout_s)
-    caller_nonce = answer[len(MAGIC) : len(MAGIC) + _NONCE_BYTES]
-    proof = answer[len(MAGIC) + _NONCE_BYTES :]
-    if not answer.startswith(MAGIC) or not hmac.compare_digest(proof, _proof(secret, b"caller", nonce, caller_nonce)):
-        raise TransportError(f"{stream.peer} does not know this stage's secret")
-    stream.send([memoryview(_proof(secret, b"listener", nonce, caller_nonce))], timeout_s)
-
-
-def greet_listener(stream: Stream, secret: bytes, timeout_s: float) -> None:
-    """Do the caller's part; raises TransportError when the listener is no stage or has another secret."""
-    greeting = _receive(stream, len(MAGIC) + _NONCE_BYTES, timeout_s)
-    if not greeting.startswith(MAGIC):
-        raise TransportError(f"{stream.peer} is no stage: it greets with {greeting[: len(MAGIC)]!r}")
-    listener_nonce = greeting[len(MAGIC) :]
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    mine = _proof(secret, b"caller", listener_nonce, nonce)
-    stream.send([memoryview(MAGIC + nonce + mine)], timeout_s)
+def read_private(path: Path, what: str) -> bytes:
+    """Read a file that only its owner may read; raises SplitbedError when it is missing, or others may."""
     try:
-        theirs = _receive(stream, _PROOF_BYTES, timeout_s)
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except OSError as exc:
+        raise SplitbedError(f"{what} {path}: {exc.strerror}; the stage_service role writes it") from exc
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SplitbedError(f"{what} {path} is open to others ({stat.filemode(mode)}): chmod 600 {path}")
+    return content
+
+
+def _proof(secret: bytes, magic: bytes, label: bytes, listener_nonce: bytes, caller_nonce: bytes) -> bytes:
+    return hmac.digest(secret, magic + label + listener_nonce + caller_nonce, "sha256")
+
+
+class _Exchange:
+    """Fixed numbers of bytes each way, all of them before one deadline."""
+
+    def __init__(self, stream: Stream, timeout_s: float) -> None:
+        self._stream = stream
+        self._end = time.monotonic() + timeout_s
+
+    def send(self, data: bytes) -> None:
+        self._stream.send([memoryview(data)], self._left_s())
+
+    def receive(self, count: int, within_s: float | None = None) -> bytes:
+        data = bytearray(count)
+        left_s = self._left_s()
+        self._stream.receive_into(memoryview(data), left_s if within_s is None else min(left_s, within_s))
+        return bytes(data)
+
+    def _left_s(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+
+def greet_caller(
+    stream: Stream, secret: bytes, timeout_s: float, *, first_byte_s: float | None = None, tls: bool = False
+) -> None:
+    """Do the listener's part; raises TransportError when the caller does not know the secret.
+
+    The caller has ``first_byte_s`` to begin and ``timeout_s`` for all; ``tls`` says that TLS is to follow.
+    """
+    magic = TLS_MAGIC if tls else MAGIC
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    exchange = _Exchange(stream, timeout_s)
+    exchange.send(magic + nonce)
+    answer = exchange.receive(len(magic), first_byte_s)
+    if answer != magic:
+        raise TransportError(f"{stream.peer} {_stranger(answer, 'answers', tls=tls)}")
+    caller_nonce = exchange.receive(_NONCE_BYTES)
+    proof = exchange.receive(_PROOF_BYTES)
+    if not hmac.compare_digest(proof, _proof(secret, magic, b"caller", nonce, caller_nonce)):
+        raise TransportError(f"{stream.peer} does not know this stage's secret")
+    exchange.send(_proof(secret, magic, b"listener", nonce, caller_nonce))
+
+
+def greet_listener(stream: Stream, secret: bytes, timeout_s: float, *, tls: bool = False) -> None:
+    """Do the caller's part; raises TransportError when the listener is no stage or has another secret.
+
+    ``tls`` says that TLS is to follow.
+    """
+    magic = TLS_MAGIC if tls else MAGIC
+    exchange = _Exchange(stream, timeout_s)
+    greeting = exchange.receive(len(magic))
+    if greeting != magic:
+        raise TransportError(f"{stream.peer} {_stranger(greeting, 'greets', tls=tls)}")
+    listener_nonce = exchange.receive(_NONCE_BYTES)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    exchange.send(magic + nonce + _proof(secret, magic, b"caller", listener_nonce, nonce))
+    try:
+        theirs = exchange.receive(_PROOF_BYTES)
     except TransportError as exc:
         raise TransportError(
             f"{stream.peer} refused this stage's secret; is it from another campaign? Start the stages again"
         ) from exc
-    if not hmac.compare_digest(theirs, _proof(secret, b"listener", listener_nonce, nonce)):
+    if not hmac.compare_digest(theirs, _proof(secret, magic, b"listener", listener_nonce, nonce)):
         raise TransportError(f"{stream.peer} does not know this stage's secret")
+
+
+def _stranger(magic: bytes, verb: str, *, tls: bool) -> str:
+    """Say what is at the other end instead of a stage of this kind."""
+    if magic == (MAGIC if tls else TLS_MAGIC):
+        ours, theirs = ("with", "without") if tls else ("without", "with")
+        return f"is a stage {theirs} TLS, and this is one {ours}; start both again"
+    return f"is no stage: it {verb} with {magic!r}"

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from stage_runtime.errors import SplitbedError, TransportError
+from stage_runtime.errors import SplitbedError, TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 from stage_runtime.transports.memory import memory_pair
-from stage_runtime.wire.handshake import MAGIC, greet_caller, greet_listener, read_secret
+from stage_runtime.wire.handshake import MAGIC, TLS_MAGIC, greet_caller, greet_listener, read_secret
 
 SECRET = b"0123456789abcdef"
 
@@ -100,3 +101,41 @@ def test_a_secret_must_be_private_and_long_enough(tmp_path: Path) -> None:
     file.write_bytes(b"short")
     with pytest.raises(SplitbedError, match="holds 5 bytes"):
         read_secret(file)
+
+
+@pytest.mark.parametrize("listens_with", [True, False])
+def test_a_stage_with_tls_and_one_without_find_out(listens_with: bool) -> None:
+    listener, caller = both(
+        lambda s: greet_caller(s, SECRET, 5, tls=listens_with),
+        lambda s: greet_listener(s, SECRET, 5, tls=not listens_with),
+    )
+    word = "with" if listens_with else "without"
+    assert f"is a stage {word} TLS, and this is one {'without' if listens_with else 'with'}" in str(caller.exception())
+    assert isinstance(listener.exception(), TransportError)
+
+
+def test_a_proof_without_tls_is_none_with_it() -> None:
+    recorded = bytearray(len(MAGIC) + 64)
+
+    def relay(stream: Stream) -> None:
+        stream.send([memoryview(TLS_MAGIC + recorded[4:])], 5)
+
+    listener, _ = both(lambda s: greet_caller(s, SECRET, 5, tls=True), relay)
+    assert "does not know this stage's secret" in str(listener.exception())
+
+
+def test_the_first_byte_has_a_limit_of_its_own() -> None:
+    begin = time.monotonic()
+    listener, _ = both(lambda s: greet_caller(s, SECRET, 60, first_byte_s=0.2), lambda _: time.sleep(1))
+    assert isinstance(listener.exception(), TransportTimeoutError)
+    assert time.monotonic() - begin < 30
+
+
+def test_all_of_a_greeting_has_one_limit() -> None:
+    def slow(stream: Stream) -> None:
+        for byte in MAGIC + bytes(64):
+            stream.send([memoryview(bytes([byte]))], 5)
+            time.sleep(0.05)
+
+    listener, _ = both(lambda s: greet_caller(s, SECRET, 0.5), slow)
+    assert isinstance(listener.exception(), TransportTimeoutError)
