@@ -17,9 +17,12 @@ from stage_runtime.wire.frames import Kind
 
 
 class Server:
-    """Carries orders out; ``bare`` is where the bare connection comes in, ``iperf`` where iperf3 is to listen."""
+    """Carries orders out; ``bare`` is where the bare connection comes in, ``iperf`` where iperf3 is to listen.
 
-    def __init__(self, bare: socket.socket, iperf: tuple[str, int]) -> None:
+    Without them, orders that need them are refused.
+    """
+
+    def __init__(self, bare: socket.socket | None = None, iperf: tuple[str, int] | None = None) -> None:
         self._listening = bare
         self._connection: socket.socket | None = None
         self._iperf_place = iperf
@@ -64,6 +67,8 @@ class Server:
             send_payload(channel, Kind.RESULT, number, buffer)
 
     def _bare(self, channel: Channel, order: Order) -> None:
+        if self._listening is None:
+            raise BenchError("a bare connection was asked for, and there is nowhere for one to come in")
         answer(channel)
         if self._connection is None:
             self._listening.settimeout(TIMEOUT_S)
@@ -73,6 +78,8 @@ class Server:
         bare_pongs(self._connection, order.payload_bytes, order.frames)
 
     def _listen(self, channel: Channel, _: Order) -> None:
+        if self._iperf_place is None:
+            raise BenchError("iperf3 was asked for, and there is nowhere for it to listen")
         if self._iperf is not None:
             self._iperf.wait(TIMEOUT_S)
         self._iperf = start_iperf(*self._iperf_place)
