@@ -47,6 +47,7 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stage is alive, which keeps the link's shaping in force (see ``links.lease``).  ``threads`` 0
     means as many as the CPU quota and affinity allow.  ``accelerator`` is ``auto``, ``cpu`` or
     ``cuda:<n>``.  Without a ``world`` the stage speaks TCP alone, with ``tls`` under TLS alone.
+    ``own_keys`` says that secret and certificates are this process's alone: it removes them when it ends.
     """
 
     device: str
@@ -65,3 +66,4 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     oversubscribed: bool = False
     world: WorldConfig | None = None
     tls: TlsFiles | None = None
+    own_keys: bool = False

@@ -29,6 +29,13 @@ options:
   python: {type: path, required: true, description: Interpreter of the stage.}
   runtime: {type: path, required: true, description: Folder with the runtime's packages and .digest.}
   secret: {type: str, description: What neighbours prove to each other that they know. Needed to start.}
+  tls:
+    type: dict
+    description: What the configuration's C(tls) names, as PEM. Needed to start where it names something.
+    suboptions:
+      authority: {type: str, required: true, description: The certificate of who signed those of all stages.}
+      certificate: {type: str, required: true, description: This stage's.}
+      key: {type: str, required: true, description: That of the certificate.}
   stamp: {type: str, default: '', description: Hash of configuration and secret.}
   timeout_s: {type: int, default: 60, description: How long the stage may take to answer.}
 author: [Splitbed]
@@ -50,6 +57,8 @@ status: {type: dict, returned: when started, description: What the stage says of
 CONTROL_WAIT_S = 15.0
 STOP_WAIT_S = 5.0
 POLL_S = 0.1
+# Beside the socket, as the role's configuration names them.
+PRIVATE_FILES = ("secret", "key.pem", "certificate.pem", "authority.pem")
 LAST_WORDS_BYTES = 2000
 
 
@@ -68,6 +77,7 @@ class Stage:
         self.folder = Path(config["control_socket"]).parent
         self.config_file = self.folder / "stage.json"
         self.output_file = self.folder / "stage.out"
+        self.private_files = [self.folder / name for name in PRIVATE_FILES]
 
     def control(self, operation: str) -> dict[str, Any] | None:
         """Send one control operation; give the stage's answer, None when there is none."""
@@ -118,10 +128,18 @@ class Stage:
             time.sleep(POLL_S)
         return True
 
-    def start(self, secret: str, tag: str, timeout_s: float) -> dict[str, Any]:
-        """Write configuration and secret, start the process, wait until it answers; give its status."""
+    def forget(self) -> None:
+        """Remove the secret and the key, with which nothing can be done but to pass for this stage."""
+        for path in self.private_files:
+            path.unlink(missing_ok=True)
+
+    def start(self, secret: str, tls: dict[str, str] | None, tag: str, timeout_s: float) -> dict[str, Any]:
+        """Write configuration, secret and certificates, start the process, wait until it answers; give its status."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.forget()
         write_private(Path(self.config["secret_file"]), secret)
+        for what, content in (tls or {}).items():
+            write_private(Path(self.config["tls"][what]), content)
         write_private(self.config_file, json.dumps(self.config, indent=2))
         with self.output_file.open("wb") as output:
             process = subprocess.Popen(
@@ -176,7 +194,11 @@ def _arguments(pid: int) -> list[str]:
 def reach(stage: Stage, options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Bring the stage into the state asked for; give Ansible's result."""
     if options["state"] == "stopped":
-        return {"changed": bool(stage.processes()) if check_mode else stage.stop()}
+        if check_mode:
+            return {"changed": bool(stage.processes())}
+        stopped = stage.stop()
+        stage.forget()
+        return {"changed": stopped}
     if check_mode and not stage.runtime.exists():
         return {"changed": True}
     tag = stage.tag(options["stamp"])
@@ -186,7 +208,7 @@ def reach(stage: Stage, options: dict[str, Any], *, check_mode: bool) -> dict[st
     if check_mode:
         return {"changed": True}
     stage.stop()
-    return {"changed": True, "status": stage.start(options["secret"], tag, options["timeout_s"])}
+    return {"changed": True, "status": stage.start(options["secret"], options["tls"], tag, options["timeout_s"])}
 
 
 def main() -> None:
@@ -198,6 +220,14 @@ def main() -> None:
             "python": {"type": "path", "required": True},
             "runtime": {"type": "path", "required": True},
             "secret": {"type": "str", "no_log": True},
+            "tls": {
+                "type": "dict",
+                "options": {
+                    "authority": {"type": "str", "required": True},
+                    "certificate": {"type": "str", "required": True},
+                    "key": {"type": "str", "required": True, "no_log": True},
+                },
+            },
             "stamp": {"type": "str", "default": ""},
             "timeout_s": {"type": "int", "default": 60},
         },
