@@ -11,6 +11,12 @@
 returns when the stage has ended.
 The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
 
+While it measures the stage sends an empty line each second; one that sends none for the cell's ``silence_s`` stands
+still, and is given up.
+
+While it measures the stage sends an empty line each second.  One that sends nothing for a cell's ``silence_s`` stands
+still, and is given up: the Measurement then names its device, and says that it is lost.
+
 It is started once per cell over SSH, so it uses the standard library alone and starts in milliseconds.
 """
 
@@ -20,6 +26,7 @@ import binascii
 import json
 import socket
 import sys
+import time
 
 # The operations that take long, and what each is given.
 _MEASURING = {"run": "cell", "profile": "request"}
@@ -42,33 +49,41 @@ def main() -> int:
     if measuring != (options.asked is not None):
         parser.error("run takes a cell, profile a request, the other operations take none")
     request: dict[str, object] = {"op": options.operation}
-    timeout_s = _WORLD_S if options.operation == "world" else _SHORT_S
+    timeout_s = silence_s = _WORLD_S if options.operation == "world" else _SHORT_S
+    device = None
     if measuring:
         what = _MEASURING[options.operation]
         try:
             asked = json.loads(base64.b64decode(options.asked, validate=True))
-            timeout_s = float(asked["timeout_s"]) + _GRACE_S
+            timeout_s = silence_s = float(asked["timeout_s"]) + _GRACE_S
+            if options.operation == "run":
+                silence_s = float(asked.get("silence_s", silence_s))
+                device = next((stage["device"] for stage in asked.get("stages", ())), None)
         except (binascii.Error, ValueError, KeyError, TypeError) as exc:
             parser.error(f"the {what} is no base64 of a {what}'s JSON: {exc!r}")
         request |= {what: asked, "save_output": options.save_output}
     try:
-        answer = _ask(options.socket, request, timeout_s)
+        answer = _ask(options.socket, request, timeout_s, silence_s)
     except OSError as exc:
-        answer = _no_answer(options.socket, options.operation, exc)
+        answer = _no_answer(options.socket, options.operation, device, exc)
         sys.stdout.write(answer + "\n")
         return 1
     sys.stdout.write(answer + "\n")
     return 0
 
 
-def _ask(path: str, request: dict[str, object], timeout_s: float) -> str:
-    """Send one line, and give the line that comes back; raises OSError when none does."""
+def _ask(path: str, request: dict[str, object], timeout_s: float, silence_s: float) -> str:
+    """Send one line, and give the line that comes back; raises OSError when none does, or nothing for ``silence_s``."""
+    end = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stage:
-        stage.settimeout(timeout_s)
+        stage.settimeout(min(timeout_s, silence_s))
         stage.connect(path)
         stage.sendall(json.dumps(request).encode() + b"\n")
         with stage.makefile("rb") as lines:
-            answer = lines.readline()
+            answer = b"\n"
+            while answer == b"\n":
+                stage.settimeout(max(0.001, min(silence_s, end - time.monotonic())))
+                answer = lines.readline()
             if not answer.endswith(b"\n"):
                 raise ConnectionError("the stage ended before it answered")
             if request["op"] == "stop":
@@ -76,14 +91,18 @@ def _ask(path: str, request: dict[str, object], timeout_s: float) -> str:
     return answer.decode().rstrip("\n")
 
 
-def _no_answer(path: str, operation: str, exc: OSError) -> str:
+def _no_answer(path: str, operation: str, device: str | None, exc: OSError) -> str:
     """Give the JSON for a stage that does not answer; for ``run`` and ``profile`` it is what they promise."""
+    late = isinstance(exc, TimeoutError)
     if isinstance(exc, FileNotFoundError | ConnectionRefusedError):
         reason = f"no stage runs on this device: {path}: {exc.strerror}; the stage_service role starts it"
-    elif isinstance(exc, TimeoutError):
-        reason = f"the stage behind {path} did not answer in time"
+    elif late:
+        reason = f"the stage behind {path} gave no sign of life in time: it stands still, or has hung"
     else:
         reason = f"the stage behind {path}: {exc.strerror or exc}; see its log"
+    if operation == "run":
+        status, reason = "timeout" if late else "failed", f"{device}: {reason}" if device else reason
+        return json.dumps({"status": status, "failed_device": device, "lost": True, "reason": reason})
     if operation in _MEASURING:
         return json.dumps({"status": "failed", "reason": reason})
     return json.dumps({"error": reason})

@@ -10,6 +10,8 @@ import msgspec
 from stage_runtime.formats.manifest import Granularity
 
 CELL_SCHEMA = 1
+SILENCE_S = 15.0
+"""How long a neighbour may be silent unless a cell says otherwise: longer than 5 s without a link have effects."""
 
 TransportName = Literal["tcp", "rpc"]
 EngineName = Literal["eager", "channels_last", "onnxruntime", "best"]
@@ -43,7 +45,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``P3``, ``P3+P9``, or ``only:<device>`` for a reference point.  ``chain`` is the chain's
     name in the inventory and ``devices`` its devices in order; ``stages`` are those that take part.
     ``manifest_id`` and ``inputs_id`` name what must already lie on the devices.  ``batches``
-    are measured, after ``warmup`` that are not; at most ``window`` are in flight.
+    are measured, after ``warmup`` that are not; at most ``window`` are in flight.  With ``tls`` its stages talk under
+    TLS alone.  A stage of which nothing is heard
+    for ``silence_s`` seconds ends the cell.
     """
 
     schema: int = CELL_SCHEMA
@@ -68,6 +72,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seed: int
     timeout_s: float
     stages: tuple[CellStage, ...]
+    tls: bool = False
+    silence_s: float = SILENCE_S
 
 
 def cell_id(definition: dict[str, object]) -> str:

@@ -75,7 +75,9 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``bytes`` are those on the wire, after the codec; ``raw_bytes`` are the tensor's own; ``result_bytes`` are those of
     the result's frame, which passes the hop on its way back.  ``codec`` is what wrote
     them (never ``auto``); ``encode_ms`` and ``decode_ms`` are what that took at either end, and no part of
-    ``transfer_ms``.
+    ``transfer_ms``.  ``silence_ms`` is the longest that nothing came at one of the ends while it waited, to within
+    a beat (None in rows from before this column).  ``protection`` is the protocol and cipher that the connection was
+    under, None in the clear.
     """
 
     hop: int
@@ -92,6 +94,8 @@ class HopFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_bytes: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
+    silence_ms: float | None = None
+    protection: str | None = None
 
 
 class StageSamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,12 +137,14 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     the run should not be trusted, and is empty for one that may be.  ``samples`` are kept apart from the row.
     ``relative_error`` is the largest difference from the unsplit float32 model's output, over that output's largest
     magnitude, and ``top1_agreement`` the share of images whose largest output is at the same place, over all batches of
-    the run; None where no reference outputs lie beside the inputs.
+    the run; None where no reference outputs lie beside the inputs.  ``lost`` says that the failed device's stage, or
+    the way to it, is gone, as far as its neighbours can tell: the fault is not the cell's.
     """
 
     status: Status
     reason: str = ""
     failed_device: str | None = None
+    lost: bool = False
     discarded: int = 0
     latency_uncertainty_ms: float | None = None
     latency_p95_ms: float | None = None
@@ -244,3 +250,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     latency_efficiency: float | None = None
     throughput_efficiency: float | None = None
     throughput_limit: str | None = None
+    silence_s: float | None = None
+    lost: bool = False
+    tls: bool = False

@@ -25,6 +25,7 @@ from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.transports.base import Listener
 from stage_runtime.transports.tcp import TcpTransport
+from stage_runtime.transports.tls import Tls
 from stage_runtime.wire.handshake import read_secret
 
 EXIT_CONFIG = 2
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = _read_config(options.config)
         secret = read_secret(Path(config.secret_file))
+        tls = _read_tls(config)
         _log_to(Path(config.log_file))
     except (SplitbedError, OSError) as exc:
         return _give_up(str(exc), EXIT_CONFIG)
@@ -51,29 +53,31 @@ def main(arguments: list[str] | None = None) -> int:
         listener = TcpTransport().listen(config.data_address, config.port)
     except TransportError as exc:
         return _give_up(f"{exc}{_who_listens(config.port)}", EXIT_PORT)
-    return _run(config, listener, secret, options.tag)
+    return _run(config, listener, secret, tls, options.tag)
 
 
-def _run(config: StageConfig, listener: Listener, secret: bytes, tag: str) -> int:
+def _run(config: StageConfig, listener: Listener, secret: bytes, tls: Tls | None, tag: str) -> int:
     """Become ready, live, and end."""
     # Only now: torch takes seconds to import, and a port in use should not take seconds to say so.
     from stage_runtime.stage.assembly import build_workplace  # noqa: PLC0415
     from stage_runtime.stage.control_socket import ControlSocket  # noqa: PLC0415
+    from stage_runtime.stage.life import note_begin, note_end  # noqa: PLC0415
     from stage_runtime.stage.service import Service  # noqa: PLC0415
     from stage_runtime.stage.world import World  # noqa: PLC0415
 
     world = World(config.world, config.device) if config.world is not None else None
     try:
-        workplace = build_workplace(config, TcpTransport(config.data_address), secret, world=world)
+        workplace = build_workplace(config, TcpTransport(config.data_address), secret, world=world, tls=tls)
     except SplitbedError as exc:
         return _give_up(str(exc), EXIT_CONFIG)
     try:
         control = ControlSocket(Path(config.control_socket))
     except SplitbedError as exc:
         return _give_up(str(exc), EXIT_SOCKET)
-    service = Service(config, workplace, listener, secret, tag, world=world)
+    service = Service(config, workplace, listener, secret, tag, world=world, tls=tls)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda caught, _: service.stop(signal.Signals(caught).name))
+    note_begin(Path(config.control_socket).parent)
     threading.Thread(target=service.accept_neighbours, name="accept", daemon=True).start()
     threading.Thread(target=service.join_world, name="world", daemon=True).start()
     threading.Thread(target=control.serve, args=(service,), name="control", daemon=True).start()
@@ -82,7 +86,9 @@ def _run(config: StageConfig, listener: Listener, secret: bytes, tag: str) -> in
         service.live()
     finally:
         control.close()
+        note_end(Path(config.control_socket).parent, service.stop_reason)
         service.shut_down()
+        _forget_keys(config)
         _log.info("%s ended: %s", config.device, service.stop_reason)
         logging.shutdown()
     # Not a return: the compute thread may be in the middle of a batch, which no interpreter shuts down well.
@@ -96,6 +102,22 @@ def _read_config(path: Path) -> StageConfig:
         raise SplitbedError(f"configuration {path}: {exc.strerror}") from exc
     except msgspec.DecodeError as exc:
         raise SplitbedError(f"configuration {path} does not parse: {exc}") from exc
+
+
+def _read_tls(config: StageConfig) -> Tls | None:
+    if config.tls is None:
+        return None
+    if config.world is not None:
+        raise SplitbedError("TLS and an RPC world exclude each other: what RPC sends cannot be encrypted")
+    return Tls(config.tls)
+
+
+def _forget_keys(config: StageConfig) -> None:
+    """Remove what could only serve to pass for this stage, where it is this stage's own."""
+    if config.own_keys:
+        with contextlib.suppress(OSError):
+            for file in (config.secret_file, *(msgspec.structs.astuple(config.tls) if config.tls is not None else ())):
+                Path(file).unlink(missing_ok=True)
 
 
 def _log_to(path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The local socket that the control command talks to: one JSON line each way."""
+"""The local socket that the control command talks to: one JSON line each way.
+
+While something is measured, which takes long, an empty line each second says that the stage lives.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import threading
 from pathlib import Path
@@ -26,6 +30,7 @@ _log = logging.getLogger(__name__)
 _ACCEPT_S = 0.5
 _REQUEST_S = 10.0
 _MOST_REQUEST_BYTES = 2**20
+_BEAT_S = 1.0
 
 # These stay open until the process ends, which is how their clients see that it has.
 _asked_to_stop: list[socket.socket] = []
@@ -93,6 +98,8 @@ def _answer(client: socket.socket, service: Service) -> None:
     try:
         client.settimeout(_REQUEST_S)
         request = _read_request(client)
+        if _has_gone(client):
+            raise ConnectionAbortedError("it was not waited for")  # this process stood still meanwhile
         service.touch()
         operation = request.get("op")
         if operation == "run":
@@ -132,6 +139,13 @@ def _read_request(client: socket.socket) -> dict[str, Any]:
     return request
 
 
+def _has_gone(client: socket.socket) -> bool:
+    """Say whether the client has closed its end."""
+    poll = select.poll()
+    poll.register(client, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
 def _run(client: socket.socket, service: Service, request: dict[str, Any]) -> bytes:
     try:
         cell = msgspec.convert(request.get("cell"), Cell)
@@ -151,7 +165,7 @@ def _profile(client: socket.socket, service: Service, request: dict[str, Any]) -
 
 def _measure(client: socket.socket, run: LeaderRun | ProfileRun) -> bytes:
     """Have it measured while the client is there to hear of it."""
-    client.settimeout(None)
+    client.settimeout(_BEAT_S)
     watcher = threading.Thread(target=_watch, args=(client, run), name="watch", daemon=True)
     watcher.start()
     measured = run.measure()
@@ -162,7 +176,12 @@ def _measure(client: socket.socket, run: LeaderRun | ProfileRun) -> bytes:
 
 
 def _watch(client: socket.socket, run: LeaderRun | ProfileRun) -> None:
-    """End the run when the client goes away: nobody would hear its result."""
+    """Tell the client that this process lives; end the run when the client goes away, for nobody would hear of it."""
     with contextlib.suppress(OSError):
-        client.recv(1)
+        while True:
+            try:
+                client.recv(1)
+                break
+            except TimeoutError:
+                client.sendall(b"\n")
     run.fail(run.own_error("the control command went away before the run was over"))

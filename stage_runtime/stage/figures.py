@@ -11,6 +11,7 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import HopFigures, Measurement, StageFigures, StageSamples
 from stage_runtime.stage.clock import ClockLine, fit
 from stage_runtime.stage.percentiles import percentile
+from stage_runtime.stage.pulse import MOST_EVERY_S
 from stage_runtime.stage.stability import judge
 from stage_runtime.stage.warmup import count_discarded
 from stage_runtime.wire.messages import Figures, StageReport
@@ -18,6 +19,8 @@ from stage_runtime.wire.messages import Figures, StageReport
 _NS_PER_MS = 1e6
 # Past this share of the latency, the clocks' uncertainty deserves a word.
 _UNCERTAIN_SHARE = 0.25
+# A neighbour that lives is heard about once in this time; past three of them something was in the way.
+_MOST_SILENCE_MS = 3e3 * MOST_EVERY_S
 
 
 def measurement(cell: Cell, figures: Figures, back: Sequence[int], until: int | None = None) -> Measurement:
@@ -55,7 +58,7 @@ def measurement(cell: Cell, figures: Figures, back: Sequence[int], until: int | 
         warmup_response_ms=tuple(responses[:skip]),
         spread_percent=stability.spread_percent,
         autocorrelation=stability.autocorrelation,
-        unstable=stability.unstable,
+        unstable=(*stability.unstable, *_outages(hops)),
         stages=stages,
         hops=hops,
         samples=_samples(cell, figures.stages, lines, back, discarded),
@@ -147,12 +150,23 @@ def _hop(cell: Cell, figures: Figures, number: int, line: ClockLine, skip: int) 
         offset_uncertainty_ms=max(map(line.uncertainty, arrived)) / _NS_PER_MS,
         rtt_ms=min(report.before.round_trip_ns, report.after.round_trip_ns) / _NS_PER_MS,
         drift_ppm=line.drift * 1e6 if line.drift else None,
+        silence_ms=max(report.silence_ms, figures.stages[number + 1].silence_ms),
+        protection=report.protection,
     )
 
 
 def _median_ms(starts: Sequence[int], ends: Sequence[int]) -> float:
     """Give the median difference; 0 where one of the two was not noted."""
     return statistics.median(differences_ms(starts, ends)) if starts and ends else 0.0
+
+
+def _outages(hops: Sequence[HopFigures]) -> list[str]:
+    """Say where nothing came through for longer than neighbours that live are silent."""
+    return [
+        f"nothing came between {hop.source} and {hop.target} for {hop.silence_ms / 1e3:.0f} s"
+        for hop in hops
+        if (hop.silence_ms or 0.0) > _MOST_SILENCE_MS
+    ]
 
 
 def _samples(

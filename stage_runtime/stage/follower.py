@@ -76,14 +76,16 @@ class FollowerRun(Run):
                     )
                 )
             )
+        above = self.cell.stages[self._stage - 1]
+        self._pulse.attend(above.device, self._channel)
         self.set_up()
         self._ready.set()
         try:
-            above = self.cell.stages[self._stage - 1]
             self._channel.make_room(above.link_mbit, above.link_rtt_ms)
             self._send(Kind.READY, 0, b"")
             self._take_part()
             figures = self.collect()
+            self._pulse.leave(above.device)  # the last frame is to be the last thing that goes up
             self._send(Kind.FIGURES, 0, encode(figures))
         except TransportError as exc:
             raise RunFailed(self.fail(self._lost_above(exc))) from exc

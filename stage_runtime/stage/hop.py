@@ -108,10 +108,12 @@ class Hop:
         """Say that all results are back."""
         self._send(Kind.FINISH, 0, b"")
 
-    def report(self) -> HopReport:
-        """Say what was noted of this connection; there once it has finished."""
+    def report(self, silence_ms: float) -> HopReport:
+        """Say what was noted of this connection, the longest silence on it included; there once it has finished."""
         before, after = self.pings.trains()
         return HopReport(
+            silence_ms=silence_ms,
+            protection=self.channel.protection,
             frame_bytes=statistics.median_low(self._frame_bytes[self._plan.cell.warmup :]),
             raw_bytes=self._plan.gives.payload_bytes,
             result_bytes=self._result_bytes,
@@ -213,4 +215,5 @@ def lost(device: str, exc: Exception) -> Error:
         device=device,
         reason=f"no connection with {device} (any more): {exc}",
         status="timeout" if isinstance(exc, TransportTimeoutError) else "failed",
+        lost=True,
     )

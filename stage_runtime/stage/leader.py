@@ -47,7 +47,9 @@ class LeaderRun(Run):
             measured = self._measure()
         except RunFailed as exc:
             error = exc.error
-            measured = self._compared(Measurement(status=error.status, reason=error.reason, failed_device=error.device))
+            measured = self._compared(
+                Measurement(status=error.status, reason=error.reason, failed_device=error.device, lost=error.lost)
+            )
         finally:
             self.clean_up()
             self.over.set()

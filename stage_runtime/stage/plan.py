@@ -85,6 +85,8 @@ def check_cell(cell: Cell, manifest: Manifest) -> None:
             raise FormatError(f"{where}: {name} is {getattr(cell, name)}, at least 1")
     if cell.warmup < 0 or cell.timeout_s <= 0:
         raise FormatError(f"{where}: warmup is {cell.warmup} and timeout_s {cell.timeout_s}")
+    if not cell.silence_s > 0:
+        raise FormatError(f"{where}: silence_s is {cell.silence_s}, more than 0")
     if cell.engine not in ENGINES or cell.codec not in CODECS:
         raise FormatError(
             f"{where}: engine {cell.engine} with codec {cell.codec}; "

@@ -38,7 +38,7 @@ class Run(RoundsRun):
             manifest = read_manifest(self._workplace.shards_dir, self.cell.manifest_id)
             self._plan = plan_stage(self.cell, self._stage, manifest)
             if self._plan.below is not None:
-                self._workplace.neighbours.require(self.cell.transport)
+                self._workplace.neighbours.require(self.cell.transport, tls=self.cell.tls)
             self.prepare()
         except CellError as exc:
             raise RunFailed(self.fail(Error(device=exc.device, reason=exc.reason))) from exc
@@ -59,6 +59,7 @@ class Run(RoundsRun):
         with self.changed:
             failed = self.failure is not None
             self.phase = "running"
+        self._pulse.begin()
         if failed:
             self._pipeline.stop()  # fail() came before there was anything to stop
         self._pipeline.start()
@@ -127,6 +128,8 @@ class Run(RoundsRun):
             hop.start(Configure(runtime=__version__, stage=self._stage + 1, cell=self.cell))
         except TransportError as exc:
             self.hop_failed(hop.connection_error(exc))
+            return
+        self._pulse.attend(below.device, channel)
 
     def _first_compute_s(self) -> float:
         times = self.pipeline.timeline
@@ -166,7 +169,7 @@ class Run(RoundsRun):
             below = self._finish_below(hop)
         if not self.pipeline.wait_sent(_JOIN_S):
             raise RuntimeError("the last batch was never sent")
-        hops = (hop.report(),) if hop is not None else ()
+        hops = (hop.report(self._pulse.longest_ms(hop.target.device)),) if hop is not None else ()
         return Figures(stages=(self._report(), *below.stages), hops=(*hops, *below.hops))
 
     def _finish_below(self, hop: Hop) -> Figures:
@@ -195,6 +198,7 @@ class Run(RoundsRun):
             cores=own_cores(),
             machine=read_machine(),
             processors=self._workplace.processors,
+            silence_ms=self._pulse.longest_ms(self.cell.stages[self._stage - 1].device) if self._stage else 0.0,
         )
 
     def clean_up(self) -> None:
@@ -203,6 +207,7 @@ class Run(RoundsRun):
             self._ended = True  # from here on nobody may abort a connection that is put back
             failed = self.failure is not None
         hop, pipeline = self._hop, self._pipeline
+        self._pulse.stop()  # a beat must not reach a connection that is put back
         if pipeline is not None:
             pipeline.stop()
         if hop is not None and (failed or self._below_figures is None):
@@ -214,6 +219,7 @@ class Run(RoundsRun):
             pipeline.join_sender(_JOIN_S)
 
     def _drop_hop(self, hop: Hop) -> None:
+        self._pulse.leave(hop.target.device)
         hop.abort()
         if hop.join(_JOIN_S):
             hop.channel.close()

@@ -15,6 +15,7 @@ from stage_runtime.stage.deadline import Deadline
 from stage_runtime.stage.hop import Hop
 from stage_runtime.stage.pipeline import Pipeline
 from stage_runtime.stage.plan import StagePlan
+from stage_runtime.stage.pulse import Pulse
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.wire.messages import Error, Figures, Phase, Progress
 
@@ -52,6 +53,7 @@ class RunState:
         self._pipeline: Pipeline | None = None
         self._hop: Hop | None = None
         self._hop_stale = False
+        self._pulse = Pulse(cell.silence_s, self._on_silence)
         self._below_ready = False
         self._below_figures: Figures | None = None
         self._alone: Alone | None = None
@@ -118,6 +120,14 @@ class RunState:
         if hop is not None:
             hop.abort()
         return error
+
+    def _on_silence(self, device: str, silence_s: float) -> None:
+        """End the run because nothing was heard of a neighbour."""
+        reason = (
+            f"{device} gave no sign of life for {silence_s:.1f} s (silence_s is {self.cell.silence_s:g}): "
+            f"its stage stands still, or the link between {device} and {self._workplace.device} is down"
+        )
+        self.fail(Error(device=device, reason=reason, status="timeout", lost=True))
 
     def _on_pipeline_failure(self, exc: BaseException, doing: str) -> None:
         if isinstance(exc, TransportError) and self._hop is not None:

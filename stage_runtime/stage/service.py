@@ -15,23 +15,22 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.profile import ProfileRequest
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.profiling.run import ProfileRun
+from stage_runtime.stage.door import Door
 from stage_runtime.stage.follower import FollowerRun
+from stage_runtime.stage.gate import Gate
 from stage_runtime.stage.leader import LeaderRun
 from stage_runtime.stage.run import Run
 from stage_runtime.stage.upstream import Upstream
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Stream
+from stage_runtime.transports.tls import Tls
 from stage_runtime.wire.channel import Channel
-from stage_runtime.wire.handshake import greet_caller
-from stage_runtime.wire.messages import Configure
+from stage_runtime.wire.messages import Configure, Error
 
 _log = logging.getLogger(__name__)
 
 _ACCEPT_S = 0.5
-_GREETING_S = 10.0
-# Strangers who connect and say nothing hold one of these for _GREETING_S each.
-_MOST_GREETINGS = 16
 _LEASE_PERIOD_S = 2.0
 _TAKE_OVER_S = 1.0
 _STOP_S = 3.0
@@ -53,11 +52,11 @@ class Service:
         tag: str = "",
         *,
         world: World | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._config = config
         self._workplace = workplace
         self._listener = listener
-        self._secret = secret
         self._tag = tag
         self._world = world
         self._lock = threading.Lock()
@@ -65,7 +64,7 @@ class Service:
         self._runs = 0
         self._started = self._spoken_to = time.monotonic()
         self.stopping = threading.Event()
-        self._greetings = threading.BoundedSemaphore(_MOST_GREETINGS)
+        self._door = Door(Gate(secret, tls), self._serve)
         self.stop_reason = ""
 
     # What control asks for
@@ -141,21 +140,10 @@ class Service:
                     _log.exception("no longer listening")
                     self.stop(f"cannot accept connections any more: {exc}")
                 return
-            if stream is not None and self._greetings.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(stream,), name="upstream", daemon=True).start()
-            elif stream is not None:
-                _log.warning("refused %s: %d others have not finished their greeting", stream.peer, _MOST_GREETINGS)
-                stream.close()
+            if stream is not None:
+                self._door.receive(stream)
 
     def _serve(self, stream: Stream) -> None:
-        try:
-            greet_caller(stream, self._secret, _GREETING_S)
-        except TransportError as exc:
-            _log.warning("refused a connection: %s", exc)
-            stream.close()
-            return
-        finally:
-            self._greetings.release()
         Upstream(Channel(stream), self._config.device, self._begin_follower).serve()
 
     def _begin_follower(self, channel: Channel, number: int, told: Configure) -> FollowerRun:
@@ -199,7 +187,8 @@ class Service:
         with self._lock:
             run = self._current
         if run is not None and not run.over.is_set():
-            run.fail(run.own_error(f"the stage on {self._config.device} was stopped: {self.stop_reason}"))
+            device = self._config.device
+            run.fail(Error(device=device, reason=f"the stage on {device} was stopped: {self.stop_reason}", lost=True))
             run.over.wait(_STOP_S)
         self._workplace.neighbours.close()
         if self._world is not None:

@@ -18,6 +18,11 @@ class Stream(abc.ABC):
     def peer(self) -> str:
         """Who is at the other end, as messages name it (``address:port``)."""
 
+    @property
+    def protection(self) -> str | None:
+        """What keeps others from reading along and from altering it, protocol and cipher; None in the clear."""
+        return None
+
     @abc.abstractmethod
     def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
         """Send all of the buffers (contiguous, of bytes), one after the other, without copying them.
@@ -35,10 +40,22 @@ class Stream(abc.ABC):
         """
 
     @abc.abstractmethod
-    def make_room(self, in_flight_bytes: int) -> None:
+    def make_room(self, in_flight_bytes: int, second_bytes: int) -> None:
         """Let so many bytes be on their way in each direction, and not many more (see ``transports.room``).
 
-        It holds from now on; a transport whose own bound is far above that may leave it as it is.
+        It holds from now on; a transport whose own bound is far above that may leave it as it is.  The link carries
+        ``second_bytes`` in a second: what is sent is to arrive in parts that take no longer.
+        """
+
+    @abc.abstractmethod
+    def has_room(self) -> bool:
+        """Say whether a few bytes could be sent without waiting; False where what was sent has yet to leave."""
+
+    @abc.abstractmethod
+    def silence_s(self) -> float:
+        """Give for how many seconds a thread has waited in ``receive_into`` while no byte came; 0 while none waits.
+
+        Every byte counts as it comes, however long what it is part of takes.
         """
 
     @abc.abstractmethod

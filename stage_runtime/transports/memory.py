@@ -25,6 +25,7 @@ class _Direction:
         self._bytes = bytearray()
         self._capacity = capacity
         self._ended = False
+        self._put_at = time.monotonic()
 
     def put(self, data: memoryview, end: float) -> memoryview:
         """Take as much as fits, waiting until something does; return what is left."""
@@ -36,6 +37,7 @@ class _Direction:
                 raise TransportError("the peer closed the connection")
             room = self._capacity - len(self._bytes)
             self._bytes += data[:room]
+            self._put_at = time.monotonic()
             self._changed.notify_all()
             return data[room:]
 
@@ -50,6 +52,17 @@ class _Direction:
             del self._bytes[:count]
             self._changed.notify_all()
             return count
+
+    @property
+    def has_room(self) -> bool:
+        """Say whether it is not full."""
+        with self._changed:
+            return len(self._bytes) < self._capacity
+
+    def quiet_s(self) -> float:
+        """Give for how long nothing was put into it."""
+        with self._changed:
+            return time.monotonic() - self._put_at
 
     def resize(self, capacity: int) -> None:
         """Hold so many bytes from now on."""
@@ -76,6 +89,7 @@ class MemoryStream(Stream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._peer = peer
+        self._waiting_since: float | None = None
 
     @property
     def peer(self) -> str:
@@ -92,15 +106,28 @@ class MemoryStream(Stream):
 
     def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
         """Fill all of ``buffer``; see the interface."""
-        end = time.monotonic() + timeout_s
+        self._waiting_since = time.monotonic()
+        end = self._waiting_since + timeout_s
         left = buffer
-        while left.nbytes:
-            count = self._incoming.get(left, end)
-            if count == 0:
-                raise TransportError(f"{self._peer} closed the connection")
-            left = left[count:]
+        try:
+            while left.nbytes:
+                count = self._incoming.get(left, end)
+                if count == 0:
+                    raise TransportError(f"{self._peer} closed the connection")
+                left = left[count:]
+        finally:
+            self._waiting_since = None
 
-    def make_room(self, in_flight_bytes: int) -> None:
+    def has_room(self) -> bool:
+        """Say whether the other end has taken enough of what was sent."""
+        return self._outgoing.has_room
+
+    def silence_s(self) -> float:
+        """Give for how long a receiver has waited while nothing came."""
+        since = self._waiting_since
+        return 0.0 if since is None else min(time.monotonic() - since, self._incoming.quiet_s())
+
+    def make_room(self, in_flight_bytes: int, second_bytes: int) -> None:  # noqa: ARG002 - bytes arrive one by one
         """Let each direction hold so many bytes."""
         self._incoming.resize(in_flight_bytes)
         self._outgoing.resize(in_flight_bytes)

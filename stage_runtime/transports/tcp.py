@@ -147,21 +147,25 @@ class TcpStream(Stream):
         ``sure`` is how much will come for certain; where that is much, the wait is for a good part of it.  Raises
         as ``receive_into`` does.
         """
-        end = time.monotonic() + timeout_s
         count = self._read_ahead(buffer)
-        while not count:
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                raise self._timeout("sent", 0, sure, timeout_s)
-            self._set_timeout(socket.SO_RCVTIMEO, remaining)
-            try:
-                count = self._receive_marked(buffer) if sure >= _LONG_BYTES else self._socket.recv_into(buffer)
-            except BlockingIOError:
-                continue
-            except OSError as exc:
-                raise self._broken("receiving", exc) from exc
-            if count == 0:
-                raise TransportError(f"{self._peer} closed the connection")
+        self._waiting_since = time.monotonic()
+        end = self._waiting_since + timeout_s
+        try:
+            while not count:
+                remaining = end - time.monotonic()
+                if remaining <= 0:
+                    raise self._timeout("sent", 0, sure, timeout_s)
+                self._set_timeout(socket.SO_RCVTIMEO, remaining)
+                try:
+                    count = self._receive_marked(buffer) if sure >= _LONG_BYTES else self._socket.recv_into(buffer)
+                except BlockingIOError:
+                    continue
+                except OSError as exc:
+                    raise self._broken("receiving", exc) from exc
+                if count == 0:
+                    raise TransportError(f"{self._peer} closed the connection")
+        finally:
+            self._waiting_since = None
         return count
 
     def _receive_marked(self, buffer: memoryview) -> int:

@@ -68,6 +68,7 @@ class Kind(enum.IntEnum):
     PROGRESS = 10  # up: a sign of life, and how far a stage has come
     ALONE = 11  # down: the stages above have computed alone, now it is yours and those below
     ALONE_DONE = 12  # up: this stage and all below have
+    BEAT = 13  # both ways: a sign of life, when nothing else was sent for a while
 
 
 class Header(NamedTuple):

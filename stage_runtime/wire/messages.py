@@ -22,11 +22,12 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Up: the run is over, ``device`` is to blame."""
+    """Up: the run is over, ``device`` is to blame; ``lost`` where its stage, or the way to it, is gone."""
 
     device: str
     reason: str
     status: Literal["failed", "timeout", "invalid"] = "failed"
+    lost: bool = False
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +72,8 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``cores_shared`` says that other virtual devices run on its ``cores`` (processor numbers), which are those of the
     ``machine`` of this name.  ``processors`` is its quota.  ``engine`` is what computed; ``alone_ms`` are the times of
-    its blocks while no other stage worked, ``alone_cpu_ms`` the processor time.
+    its blocks while no other stage worked, ``alone_cpu_ms`` the processor time.  ``silence_ms`` is the longest that
+    nothing came from the stage above while this one waited for it.
     """
 
     accelerator: str
@@ -86,6 +88,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cores: tuple[int, ...] = ()
     machine: str = ""
     processors: float | None = None
+    silence_ms: float = 0.0
 
 
 class PingTrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +105,7 @@ class HopReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``frame_bytes`` are those on the wire (median over the batches that were asked to be measured), written by ``codec``
     (never ``auto``); ``raw_bytes`` are the tensor's own, ``result_bytes`` those of a result's frame on its way back.
+    ``silence_ms`` is the longest that nothing came from the next stage, ``protection`` what the connection was under.
     """
 
     frame_bytes: int
@@ -110,6 +114,8 @@ class HopReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     codec: CodecName
     before: PingTrain
     after: PingTrain
+    silence_ms: float = 0.0
+    protection: str | None = None
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,18 +11,24 @@ Piece = bytes | torch.Tensor
 
 # From here on a buffer gets a tensor of its own: RPC sends a tensor's bytes as they are, and pickles the rest.
 _TENSOR_BYTES = 4096
-# A peer takes calls one after the other, and answers nothing while one is on its way: at 5 Mbit/s for 7 s.
-_MOST_OF_A_BUFFER = 4 * 2**20
+MOST_OF_A_BUFFER = 4 * 2**20
+"""A peer takes calls one after the other, and of one that is on its way it notices nothing."""
+_LEAST_OF_A_BUFFER = 2**16
 
 
-def cut(buffers: Sequence[memoryview]) -> Iterator[list[memoryview]]:
-    """Give what each call of a send carries: a buffer that is too long for one continues in the next."""
+def part_bytes(second_bytes: int) -> int:
+    """Give how much of a buffer a call carries, where the link carries so much in a second: that, within bounds."""
+    return min(max(second_bytes, _LEAST_OF_A_BUFFER), MOST_OF_A_BUFFER)
+
+
+def cut(buffers: Sequence[memoryview], most: int = MOST_OF_A_BUFFER) -> Iterator[list[memoryview]]:
+    """Give what each call of a send carries: a buffer longer than ``most`` bytes continues in the next."""
     parts: list[memoryview] = []
     for buffer in buffers:
-        parts.append(buffer[:_MOST_OF_A_BUFFER])
-        for begin in range(_MOST_OF_A_BUFFER, buffer.nbytes, _MOST_OF_A_BUFFER):
+        parts.append(buffer[:most])
+        for begin in range(most, buffer.nbytes, most):
             yield parts
-            parts = [buffer[begin : begin + _MOST_OF_A_BUFFER]]
+            parts = [buffer[begin : begin + most]]
     yield parts
 
 

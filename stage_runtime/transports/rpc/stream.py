@@ -13,7 +13,7 @@ import torch
 from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 from stage_runtime.transports.rpc.calls import OUTBOX, TABLES, Key, deliver, end_stream, explain, knows_stream
-from stage_runtime.transports.rpc.pieces import Piece, bytes_of, copy, cut, pack, size_of
+from stage_runtime.transports.rpc.pieces import MOST_OF_A_BUFFER, Piece, bytes_of, copy, cut, pack, part_bytes, size_of
 
 # More than the links here hold (300 Mbit/s at 200 ms each way), so that a window's batches follow each other.
 _MOST_BYTES = 16 * 2**20
@@ -45,10 +45,12 @@ class RpcStream(Stream):
         # what goes out
         self._frames_sent = 0
         self._bytes_unanswered = 0
+        self._part_bytes = MOST_OF_A_BUFFER
         # what comes in
         self._arrived: dict[int, tuple[Piece, ...]] = {}
         self._frames_read = 0
         self._frames_in_all: int | None = None
+        self._waiting_since: float | None = None
         self._reading: deque[memoryview] = deque()
         self._bytes_reading = 0
         self._bytes_held = 0
@@ -63,7 +65,7 @@ class RpcStream(Stream):
     def send(self, buffers: Sequence[memoryview], timeout_s: float) -> None:
         """Send copies of the buffers, in one call unless they are long; see the interface."""
         end = time.monotonic() + timeout_s
-        for parts in cut(buffers):
+        for parts in cut(buffers, self._part_bytes):
             self._call(pack(parts), end, f"did not take all that was sent within {timeout_s:.1f} s")
 
     def _call(self, pieces: tuple[Piece, ...], end: float, too_late: str) -> None:
@@ -81,7 +83,13 @@ class RpcStream(Stream):
 
     def receive_into(self, buffer: memoryview, timeout_s: float) -> None:
         """Fill all of ``buffer``; see the interface."""
-        end = time.monotonic() + timeout_s
+        self._waiting_since = time.monotonic()
+        try:
+            self._receive(buffer, self._waiting_since + timeout_s, timeout_s)
+        finally:
+            self._waiting_since = None
+
+    def _receive(self, buffer: memoryview, end: float, timeout_s: float) -> None:
         filled, total = 0, buffer.nbytes
         while filled < total:
             if not self._reading:
@@ -95,8 +103,23 @@ class RpcStream(Stream):
             elif not self._reading:
                 self._end_frame()
 
-    def make_room(self, in_flight_bytes: int) -> None:
-        """Leave it at ``_MOST_BYTES``: sockets that RPC opens itself cannot be sized."""
+    def make_room(self, in_flight_bytes: int, second_bytes: int) -> None:  # noqa: ARG002 - not RPC's sockets
+        """Leave it at ``_MOST_BYTES``, for sockets that RPC opens itself cannot be sized; cut calls to a second's."""
+        self._part_bytes = part_bytes(second_bytes)
+
+    def has_room(self) -> bool:
+        """Say whether another call would not have to wait."""
+        with self._changed:
+            return self._bytes_unanswered < _MOST_BYTES
+
+    def silence_s(self) -> float:
+        """Give for how long a receiver has waited while no call and no answer came."""
+        since = self._waiting_since
+        if since is None:
+            return 0.0
+        with self._changed:
+            heard = self._peer_heard
+        return time.monotonic() - max(since, heard)
 
     def is_quiet(self) -> bool:
         """Say whether nothing, not even an end of stream, waits to be received."""
@@ -157,6 +180,7 @@ class RpcStream(Stream):
     def _peer_answered(self, answer: Any) -> None:
         with self._changed:
             self._peer_asked = None
+            self._peer_heard = time.monotonic()
             self._judge(answer)
             if self._error is not None:
                 self._changed.notify_all()

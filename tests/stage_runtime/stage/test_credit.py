@@ -68,11 +68,11 @@ def test_behind_a_stage_that_hangs_no_stage_holds_more_than_its_slots(three: Cha
 def test_both_ends_of_a_hop_make_room_for_its_link(
     three: Chain, monkeypatch: pytest.MonkeyPatch, *, told: bool
 ) -> None:
-    rooms: list[tuple[str, int]] = []
-    monkeypatch.setattr(MemoryStream, "make_room", lambda end, room: rooms.append((end.peer, room)))
+    rooms: list[tuple[object, ...]] = []
+    monkeypatch.setattr(MemoryStream, "make_room", lambda end, *room: rooms.append((end.peer, *room)))
     cell = three.cell()
     links: dict[str, float] = {"link_mbit": 5.0, "link_rtt_ms": 400.0} if told else {}
     stages = tuple(structs.replace(stage, **links) for stage in cell.stages)
     assert three.devices[0].service.lead(structs.replace(cell, stages=stages)).measure().status == "ok"
-    hop = [("memory:a", room_bytes(5, 400)), ("memory:b", room_bytes(5, 400))]
+    hop = [(end, room_bytes(5, 400), 625_000) for end in ("memory:a", "memory:b")]
     assert sorted(rooms) == sorted(hop * 2 if told else [])

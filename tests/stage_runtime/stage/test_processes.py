@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,28 @@ def test_a_stage_that_stands_still_is_named_when_time_is_over(tmp_path: Path, ca
         measured = running[0].run(make_cell(configs, mobilenet, (9,), timeout_s=1.0))
         assert (measured["status"], measured["failed_device"]) == ("timeout", "dev2"), measured
         running[1].process.send_signal(signal.SIGCONT)
+        measured = running[0].run(make_cell(configs, mobilenet, (9,)))
+        assert measured["status"] == "ok", measured["reason"]
+
+
+def test_a_first_stage_that_stands_still_is_given_up_and_serves_when_it_goes_on(
+    tmp_path: Path, cache: Path, mobilenet: Manifest
+) -> None:
+    with stages(tmp_path, cache, 2) as running:
+        configs = [stage.config for stage in running]
+        long = make_cell(configs, mobilenet, (9,), batches=5000, timeout_s=300.0, silence_s=3.0)
+        with client(running[0], encode_cell(long)) as asked:
+            assert eventually(lambda: running[1].control("status")["state"] == "running")
+            running[0].process.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            measured = json.loads(asked.communicate(timeout=60)[0])
+        assert time.monotonic() - stopped < 3.0 + 5.0
+        assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev1", True), measured
+        assert "gave no sign of life in time: it stands still" in measured["reason"]
+        assert eventually(lambda: running[1].control("status")["state"] == "idle"), "the second waits for nobody"
+        # who asks meanwhile has gone when the stage goes on, and must not take the device from those who have not
+        assert running[0].run(make_cell(configs, mobilenet, (9,), silence_s=1.0))["lost"]
+        running[0].process.send_signal(signal.SIGCONT)
         measured = running[0].run(make_cell(configs, mobilenet, (9,)))
         assert measured["status"] == "ok", measured["reason"]
 

@@ -19,7 +19,7 @@ from stage_runtime.transports.base import Listener, Stream, Transport
 from stage_runtime.transports.memory import MemoryTransport
 from stage_runtime.transports.rpc import stream as rpc_stream
 from stage_runtime.transports.rpc.calls import OUTBOX, TABLES
-from stage_runtime.transports.rpc.pieces import _MOST_OF_A_BUFFER, cut
+from stage_runtime.transports.rpc.pieces import MOST_OF_A_BUFFER, cut, part_bytes
 from stage_runtime.transports.rpc.stream import RpcStream
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
 from tests.stage_runtime.stage.processes import free_port
@@ -93,7 +93,7 @@ def test_both_directions_carry_more_than_they_hold_at_once(ends: Ends) -> None:
 def test_messages_longer_than_the_room_arrive(ends: Ends) -> None:
     content = bytes(range(256)) * 8_000
     for end in ends:
-        end.make_room(300_000)
+        end.make_room(300_000, 10**9)
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(ends[0].send, [memoryview(content)], 30)
         assert receive(ends[1], len(content), 30) == content
@@ -232,15 +232,73 @@ def test_rpc_takes_whatever_comes_for_a_sign_of_life(monkeypatch: pytest.MonkeyP
     TABLES.remove((0, 98, "caller"))
 
 
-@pytest.mark.parametrize(
-    "sizes", [[0], [1, 0, 5], [_MOST_OF_A_BUFFER], [3, _MOST_OF_A_BUFFER + 1, 2 * _MOST_OF_A_BUFFER]]
-)
+@pytest.mark.parametrize("sizes", [[0], [1, 0, 5], [MOST_OF_A_BUFFER], [3, MOST_OF_A_BUFFER + 1, 2 * MOST_OF_A_BUFFER]])
 def test_rpc_cuts_long_buffers_into_calls_in_order(sizes: list[int]) -> None:
     buffers = [memoryview(bytes([index]) * size) for index, size in enumerate(sizes)]
     calls = list(cut(buffers))
     assert b"".join(part for parts in calls for part in parts) == b"".join(buffers)
-    assert max(part.nbytes for parts in calls for part in parts) <= _MOST_OF_A_BUFFER
-    assert len(calls) == 1 + sum(max(0, size - 1) // _MOST_OF_A_BUFFER for size in sizes)
+    assert max(part.nbytes for parts in calls for part in parts) <= MOST_OF_A_BUFFER
+    assert len(calls) == 1 + sum(max(0, size - 1) // MOST_OF_A_BUFFER for size in sizes)
+
+
+@pytest.mark.parametrize(("second_bytes", "most"), [(0, 65536), (625_000, 625_000), (125 * 10**6, MOST_OF_A_BUFFER)])
+def test_rpc_sends_no_more_in_a_call_than_the_link_carries_in_a_second(second_bytes: int, most: int) -> None:
+    assert part_bytes(second_bytes) == most
+    calls = list(cut([memoryview(bytes(2 * most + 1))], part_bytes(second_bytes)))
+    assert [sum(part.nbytes for part in parts) for parts in calls] == [most, most, 1]
+
+
+def test_silence_is_counted_while_somebody_waits_and_ends_with_any_byte(ends: Ends) -> None:
+    time.sleep(0.2)
+    assert ends[0].silence_s() == 0.0, "nobody waits"
+    with ThreadPoolExecutor(1) as pool:
+        receiving = pool.submit(receive, ends[0], 2, 60)
+        assert silence_passes(ends[0], 0.3)
+        ends[1].send([memoryview(b"x")], 5)
+        assert heard_within_10_s(ends[0])
+        assert not receiving.done()
+        assert silence_passes(ends[0], 0.3)
+        ends[1].send([memoryview(b"y")], 5)
+        assert receiving.result(30) == b"xy"
+    assert ends[0].silence_s() == 0.0
+
+
+def silence_passes(stream: Stream, limit_s: float) -> bool:
+    """Wait until a stream was silent for so long, and say whether that took no less."""
+    begun = time.monotonic()
+    while stream.silence_s() < limit_s and time.monotonic() - begun < 10:
+        time.sleep(0.01)
+    # over RPC the answers of the peer's process count too
+    return isinstance(stream, RpcStream) or 0.2 < time.monotonic() - begun < 10
+
+
+def heard_within_10_s(stream: Stream) -> bool:
+    end = time.monotonic() + 10
+    while stream.silence_s() > 0.25 and time.monotonic() < end:
+        time.sleep(0.01)
+    return stream.silence_s() <= 0.25
+
+
+def test_a_stream_that_is_full_has_no_room_until_it_is_read(ends: Ends) -> None:
+    assert ends[0].has_room()
+    content = bytes(64 * 2**20)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(ends[0].send, [memoryview(content)], 60)
+        end = time.monotonic() + 10
+        while ends[0].has_room() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not ends[0].has_room()
+        assert receive(ends[1], len(content), 60) == content
+        sending.result()
+    end = time.monotonic() + 10
+    while not ends[0].has_room() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert ends[0].has_room()
+
+
+def test_a_stream_that_was_closed_has_no_silence_to_tell(ends: Ends) -> None:
+    ends[0].close()
+    assert ends[0].silence_s() == 0.0
 
 
 def test_tcp_connects_from_the_address_it_was_given() -> None:

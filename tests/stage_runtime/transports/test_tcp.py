@@ -135,20 +135,20 @@ def taken(stream: TcpStream, count: int) -> int:
 def test_a_stream_holds_about_the_room_that_it_was_given(ends: Ends) -> None:
     room = 256 * 1024
     for end in ends:
-        end.make_room(room)
+        end.make_room(room, 10**9)
     assert room / 2 < taken(ends[0], 64 * 2**20) < 5 * room
 
 
 def test_more_room_holds_more(ends: Ends) -> None:
     for end in ends:
-        end.make_room(2 * 2**20)
+        end.make_room(2 * 2**20, 10**9)
     assert taken(ends[0], 64 * 2**20) > 2 * 2**20
 
 
 def test_room_that_the_kernel_does_not_grant_leaves_its_own_sizing(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ends[0]._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
     monkeypatch.setattr(tcp, "_may_send_from", lambda _: False)
-    ends[0].make_room(1024)
+    ends[0].make_room(1024, 10**9)
     assert ends[0]._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before
 
 

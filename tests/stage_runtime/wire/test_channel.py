@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -73,12 +74,60 @@ def test_a_sender_that_never_gets_its_turn_times_out() -> None:
 
 
 def test_a_channel_makes_room_for_a_link_whose_figures_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    rooms: list[int] = []
+    rooms: list[tuple[int, int]] = []
     one, _ = memory_pair()
-    monkeypatch.setattr(one, "make_room", rooms.append)
+    monkeypatch.setattr(one, "make_room", lambda *told: rooms.append(told))
     channel = Channel(one)
     channel.make_room(None, 400)
     channel.make_room(5, None)
     assert rooms == []
     channel.make_room(5, 400)
-    assert rooms == [room_bytes(5, 400)]
+    assert rooms == [(room_bytes(5, 400), 625_000)]
+
+
+def test_beats_are_swallowed_wherever_they_come() -> None:
+    near, far = pair()
+    near.beat(0.0)
+    near.send_message(Kind.PROGRESS, 7, 1, b"one", 5)
+    near.beat(0.0)
+    near.beat(0.0)
+    near.send_message(Kind.PROGRESS, 7, 2, b"", 5)
+    first = far.receive_header(5)
+    assert (first.number, far.receive_body(first)) == (1, b"one")
+    assert far.receive_header(5).number == 2
+    near.beat(0.0)
+    with pytest.raises(TransportTimeoutError):
+        far.receive_header(0.05)
+    assert far.is_quiet()
+
+
+def test_a_beat_follows_nothing_that_was_just_sent() -> None:
+    near, far = pair()
+    near.send_message(Kind.PROGRESS, 0, 0, b"", 5)
+    near.beat(60.0)
+    far.receive_header(5)
+    assert far.is_quiet()
+
+
+def test_a_beat_never_waits_for_a_frame_that_is_under_way_or_for_room() -> None:
+    near, far = pair(capacity=100)
+    with ThreadPoolExecutor(1) as pool:
+        blocked = pool.submit(near.send_message, Kind.PROGRESS, 0, 0, bytes(500), 30)
+        while far.is_quiet():
+            time.sleep(0.001)
+        near.beat(0.0)  # or this test would not end
+        header = far.receive_header(5)
+        assert far.receive_body(header) == bytes(500)
+        blocked.result()
+    near.send_message(Kind.PROGRESS, 0, 0, bytes(68), 5)
+    near.beat(0.0)
+    header = far.receive_header(5)
+    far.receive_body(header)
+    assert far.is_quiet()
+
+
+def test_a_beat_with_more_than_its_header_is_refused() -> None:
+    near, far = memory_pair()
+    near.send([memoryview(pack_header(Header(Kind.BEAT, 0, 0, 0, 3, 0))), memoryview(b"{}\n")], 5)
+    with pytest.raises(FormatError, match="a BEAT frame of more than its header"):
+        Channel(far).receive_header(5)
