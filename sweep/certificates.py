@@ -20,28 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stage_runtime.formats.stage_config import TlsFiles
 from sweep.errors import CampaignError
+from sweep.secret import AUTHORITY, TLS_FOLDER, tls_files
 from sweep.testbed import Device
 
-_FOLDER = ".tls"
-_AUTHORITY = "authority.pem"
 _ALWAYS = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC))
 _LONGEST_NAME = 64
-
-
-def certificates_beside(secret_file: Path) -> Path:
-    """Name the folder in which a command's certificates lie, which is where its secret does."""
-    return secret_file.with_name(_FOLDER)
-
-
-def tls_files(folder: Path, device: str) -> TlsFiles:
-    """Name a device's files in a folder of certificates."""
-    return TlsFiles(
-        authority=str(folder / _AUTHORITY),
-        certificate=str(folder / f"{device}.certificate"),
-        key=str(folder / f"{device}.key"),
-    )
 
 
 @contextmanager
@@ -50,7 +34,7 @@ def new_certificates(folder: Path, devices: Iterable[Device]) -> Iterator[Path]:
 
     Raises CampaignError where the disk refuses.
     """
-    place = folder / _FOLDER
+    place = folder / TLS_FOLDER
     shutil.rmtree(place, ignore_errors=True)  # of a killed command
     try:
         try:
@@ -66,7 +50,7 @@ def new_certificates(folder: Path, devices: Iterable[Device]) -> Iterator[Path]:
 def _write_all(place: Path, devices: Iterable[Device]) -> None:
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)
-    _write(place / _AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    _write(place / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
     for device in devices:
         files = tls_files(place, device.name)
         key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""The secret that the stages of one invocation know each other by."""
+"""What the stages of one command know each other by: the secret, and where their certificates lie."""
 
 from __future__ import annotations
 
@@ -8,16 +8,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stage_runtime.formats.stage_config import TlsFiles
+from sweep.errors import CampaignError
+
+TLS_FOLDER = ".tls"
+AUTHORITY = "authority.pem"
+
 
 @contextmanager
 def new_secret(folder: Path) -> Iterator[Path]:
-    """Write a new secret into a file of `folder` that only its owner may read, and remove it in the end."""
+    """Write a new secret into a file of `folder` that only its owner may read, and remove it in the end.
+
+    Raises CampaignError where the disk refuses.
+    """
     path = folder / ".secret"
     path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_hex(32))
     try:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(secrets.token_hex(32))
+        except OSError as exc:
+            raise CampaignError(f"{path}: cannot write ({exc}); free some space and run again") from exc
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def certificates_beside(secret_file: Path) -> Path:
+    """Name the folder in which a command's certificates lie, which is where its secret does."""
+    return secret_file.with_name(TLS_FOLDER)
+
+
+def tls_files(folder: Path, device: str) -> TlsFiles:
+    """Name a device's files in a folder of certificates."""
+    return TlsFiles(
+        authority=str(folder / AUTHORITY),
+        certificate=str(folder / f"{device}.certificate"),
+        key=str(folder / f"{device}.key"),
+    )

@@ -25,7 +25,8 @@ from stage_runtime.transports.base import Stream
 from stage_runtime.transports.tcp import TcpListener, TcpTransport
 from stage_runtime.transports.tls import Tls
 from stage_runtime.wire.channel import Channel
-from sweep.certificates import new_certificates, tls_files
+from sweep.certificates import new_certificates
+from sweep.secret import tls_files
 from sweep.testbed import Device
 
 HERE = "127.0.0.1"

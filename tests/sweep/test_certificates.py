@@ -10,8 +10,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from sweep.certificates import certificates_beside, new_certificates, tls_files
+from sweep.certificates import new_certificates
 from sweep.errors import CampaignError
+from sweep.secret import certificates_beside, tls_files
 from tests.sweep.support import testbed
 
 DEVICES = [testbed().devices[name] for name in testbed().chains["trio"]]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stage_runtime.transports.tls import Tls
-from sweep.certificates import new_certificates, tls_files
+from sweep.certificates import new_certificates
+from sweep.secret import tls_files
 from sweep.testbed import Device
 
 

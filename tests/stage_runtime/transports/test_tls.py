@@ -18,7 +18,8 @@ from stage_runtime.transports.base import Stream
 from stage_runtime.transports.memory import memory_pair
 from stage_runtime.transports.tcp import TcpStream, TcpTransport
 from stage_runtime.transports.tls import Tls, TlsStream
-from sweep.certificates import new_certificates, tls_files
+from sweep.certificates import new_certificates
+from sweep.secret import tls_files
 from tests.stage_runtime.transports.keys import campaign, device
 
 HERE = "127.0.0.1"
