@@ -34,6 +34,7 @@ MAX_BODY_BYTES = 4 * 2**20
 MAX_PAYLOAD_BYTES = 4 * 2**30
 MAX_TENSORS = 64
 MAX_DIMENSIONS = 8
+MAX_DESCRIPTOR_BYTES = 2 + 4 * MAX_DIMENSIONS
 
 _HEADER = struct.Struct("!4sBBHQIIQ")
 HEADER_BYTES = _HEADER.size
@@ -132,9 +133,12 @@ def unpack_header(data: bytes | bytearray | memoryview) -> Header:
 def _check_bounds(header: Header) -> None:
     if header.codec and not header.tensors:
         raise FormatError(f"a {header.kind.name} frame without tensors names codec {header.codec}")
+    if header.payload_bytes and not header.tensors:
+        raise FormatError(f"a {header.kind.name} frame without tensors has a payload of {header.payload_bytes} bytes")
+    most_body_bytes = header.tensors * MAX_DESCRIPTOR_BYTES if header.tensors else MAX_BODY_BYTES
     for what, value, most in (
         ("tensors", header.tensors, MAX_TENSORS),
-        ("body bytes", header.body_bytes, MAX_BODY_BYTES),
+        ("body bytes", header.body_bytes, most_body_bytes),
         ("payload bytes", header.payload_bytes, MAX_PAYLOAD_BYTES),
     ):
         if value > most:

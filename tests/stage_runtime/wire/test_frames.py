@@ -16,16 +16,26 @@ from stage_runtime.wire.frames import (
     unpack_header,
 )
 
-headers = st.builds(
+messages = st.builds(
     Header,
     kind=st.sampled_from(Kind),
-    tensors=st.integers(0, frames.MAX_TENSORS),
+    tensors=st.just(0),
     run=st.integers(0, 2**64 - 1),
     number=st.integers(0, 2**32 - 1),
     body_bytes=st.integers(0, frames.MAX_BODY_BYTES),
+    payload_bytes=st.just(0),
+)
+with_tensors = st.builds(
+    Header,
+    kind=st.sampled_from(Kind),
+    tensors=st.integers(1, frames.MAX_TENSORS),
+    run=st.integers(0, 2**64 - 1),
+    number=st.integers(0, 2**32 - 1),
+    body_bytes=st.integers(0, frames.MAX_DESCRIPTOR_BYTES),
     payload_bytes=st.integers(0, frames.MAX_PAYLOAD_BYTES),
     codec=st.integers(0, 2**16 - 1),
-).filter(lambda header: header.tensors or not header.codec)
+)
+headers = messages | with_tensors
 descriptors = st.builds(
     TensorHeader,
     dtype=st.sampled_from(["float32", "float64", "float16", "bfloat16", "uint8", "int64", "bool"]),
@@ -65,7 +75,9 @@ def test_any_bytes_after_a_good_start_are_bounded(rest: bytes, kind: int) -> Non
     [
         (Header(Kind.BATCH, 65, 0, 0, 0, 0), "65 tensors"),
         (Header(Kind.PING, 0, 0, 0, 0, 0, codec=3), "without tensors names codec 3"),
-        (Header(Kind.BATCH, 1, 0, 0, frames.MAX_BODY_BYTES + 1, 0), "body bytes"),
+        (Header(Kind.FIGURES, 0, 0, 0, frames.MAX_BODY_BYTES + 1, 0), "body bytes"),
+        (Header(Kind.BATCH, 2, 0, 0, 2 * 34 + 1, 0), "69 body bytes, at most 68"),
+        (Header(Kind.PING, 0, 0, 0, 0, 1), "without tensors has a payload of 1 bytes"),
         (Header(Kind.BATCH, 1, 0, 0, 0, frames.MAX_PAYLOAD_BYTES + 1), "payload bytes"),
     ],
 )
