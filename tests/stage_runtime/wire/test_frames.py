@@ -24,6 +24,7 @@ messages = st.builds(
     number=st.integers(0, 2**32 - 1),
     body_bytes=st.integers(0, frames.MAX_BODY_BYTES),
     payload_bytes=st.just(0),
+    codec=st.just(0),
 )
 with_tensors = st.builds(
     Header,
