@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweep.certificates import new_certificates
+from sweep.secret import tls_files
+from sweep.testbed import Device
 from tests.roles.local_hosts import PROJECT, LocalHosts, Played
 
 SECRET = "0123456789abcdef" * 4
@@ -97,6 +102,13 @@ def test_a_stage_is_started_once_and_replaced_when_anything_changed(hosts: Local
     assert hosts.role("stage_service", tasks_from="stop").changed == {"d1": 0}
 
 
+def test_a_stage_that_stands_still_is_replaced_without_waiting_for_it(hosts: LocalHosts) -> None:
+    first = _running(hosts, hosts.role("stage_service"))
+    os.kill(first, signal.SIGSTOP)
+    second = _running(hosts, hosts.role("stage_service"))
+    assert second != first
+
+
 def test_a_port_in_use_is_named_with_its_process(hosts: LocalHosts) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -160,3 +172,26 @@ def test_a_short_secret_is_refused(hosts: LocalHosts) -> None:
     assert refused.status != 0
     assert "d1: the stage cannot start with a secret of 9 characters" in refused.message
     assert not (hosts.home() / "run").exists()
+
+
+def test_certificates_are_delivered_for_the_owner_alone_and_removed_with_the_secret(hosts: LocalHosts) -> None:
+    made = Device(name="d1", kind="pi", data_address="127.0.0.1", stage_port=0, home="", cpus=None, cores=())
+    run = hosts.home() / "run"
+    keys = {run / name for name in ("secret", "authority.pem", "certificate.pem", "key.pem")}
+    with new_certificates(hosts.folder, [made]) as place:
+        started = hosts.role("stage_service", stage_service_tls_folder=str(place))
+        first = _running(hosts, started)
+        assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+        key = Path(tls_files(place, "d1").key).read_text().strip()
+        assert (run / "key.pem").read_text() == key
+        assert not any(line in started.output for line in key.splitlines() if not line.startswith("-----"))
+        assert _running(hosts, hosts.role("stage_service", stage_service_tls_folder=str(place))) == first
+        world = {"stage_service_world_id": "w1", "stage_service_world_devices": ["d1"], "rpc_port": 47302}
+        refused = hosts.role("stage_service", stage_service_tls_folder=str(place), **world)
+    assert refused.status != 0
+    assert "under TLS, which RPC cannot do" in refused.message
+    without = hosts.role("stage_service")
+    assert _running(hosts, without) != first
+    assert {path for path in keys if path.exists()} == {run / "secret"}, "a key that nothing uses any more"
+    assert hosts.role("stage_service", tasks_from="stop").status == 0
+    assert not any(path.exists() for path in keys)

@@ -105,10 +105,18 @@ class Stage:
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in pids if mine.issubset(_arguments(pid))]
 
+    def end_what_stands_still(self) -> None:
+        """Kill every process of this stage that a signal stopped: whoever asks it something would wait in vain."""
+        for pid in self.processes():
+            if _state(pid) in {"T", "t"}:
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> bool:
         """End every process of this stage: asked, then told, then killed; say whether there was one."""
         if not self.processes():
             return False
+        self.end_what_stands_still()
         self.control("stop")
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._ended_within(STOP_WAIT_S):
@@ -191,6 +199,15 @@ def _arguments(pid: int) -> list[str]:
         return []
 
 
+def _state(pid: int) -> str:
+    """Give a process's state by the letters of proc(5); its name, which comes before, may hold anything."""
+    try:
+        told = (Path("/proc") / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        return told.rpartition(")")[2].split()[0]
+    except OSError:  # it ended meanwhile
+        return ""
+
+
 def reach(stage: Stage, options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Bring the stage into the state asked for; give Ansible's result."""
     if options["state"] == "stopped":
@@ -202,6 +219,8 @@ def reach(stage: Stage, options: dict[str, Any], *, check_mode: bool) -> dict[st
     if check_mode and not stage.runtime.exists():
         return {"changed": True}
     tag = stage.tag(options["stamp"])
+    if not check_mode:
+        stage.end_what_stands_still()
     status = stage.control("status")
     if status is not None and status["tag"] == tag:
         return {"changed": False, "status": status}
