@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,22 @@ def test_stages_that_end_in_mid_cell_are_named_and_the_others_go_on(
             measured = running[0].run(cell_of(left, model, (9,), transport=transport))
             assert measured["status"] == "ok", measured["reason"]
         end_in_mid_cell(left, model, signal.SIGKILL)
+
+
+def test_a_stage_that_stands_still_ends_a_cell_over_rpc(tmp_path: Path, cache: Path, model: Manifest) -> None:
+    configs = with_world(stage_configs(tmp_path, cache, 2, data_address=HERE))
+    with running_stages(configs) as running:
+        for stage in running:
+            stage.control("world")
+        long = cell_of(running, model, (9,), transport="rpc", batches=5000, timeout_s=600.0, silence_s=3.0)
+        with client(running[0], encode_cell(long)) as asked:
+            assert eventually(lambda: running[1].control("status")["state"] == "running")
+            running[1].process.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            measured = json.loads(asked.communicate(timeout=60)[0])
+        assert time.monotonic() - stopped < 3.0 + 5.0
+        assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev2", True), measured
+        assert "dev2 gave no sign of life" in measured["reason"]
 
 
 def end_in_mid_cell(two: list[StageProcess], model: Manifest, way: signal.Signals) -> str:
