@@ -1,6 +1,7 @@
 """Hold one side's figures against the other's.  Pure.
 
-Rates agree within 5 %, delays within 2 ms: the medians of the probe's rounds, the means of datagrams one by one.
+Rates agree within 5 %, delays within 2 ms, a message, which has both, within either: the medians of the probe's rounds,
+the means of datagrams one by one.
 Jitter and loss are random, so they are judged by a test that two equal links fail once in 10,000 times: jitter by the
 two-sample Kolmogorov-Smirnov statistic of the delays, each less its side's median (where the medians lie is judged as
 delay), loss by Fisher's exact test of the counts.  Delays are also held against the uniform law that was asked for.
@@ -16,6 +17,7 @@ import scipy.stats
 
 from bench.netem.results import FRAME_BYTES, Measured
 from links.conditions import LinkSpec
+from links.probe.verdict import expected_message_ms, uses_train
 
 MOST_RATE_SHARE = 0.05
 MOST_DELAY_MS = 2.0
@@ -38,6 +40,7 @@ def compare(spec: LinkSpec, netem: Measured, emulator: Measured) -> list[Compare
     found = [_delay(spec, netem, emulator)]
     if spec.rate_mbit is not None:
         found.insert(0, _rate(spec.rate_mbit, netem, emulator))
+        found.append(_message(spec, netem, emulator))
     if spec.jitter_ms:
         found.append(_jitter(spec, netem, emulator))
     found.append(_loss(spec, netem, emulator))
@@ -77,6 +80,19 @@ def _delay(spec: LinkSpec, netem: Measured, emulator: Measured) -> Compared:
         f"{other:.2f}",
         f"{other - one:+.2f} ms",
         abs(other - one) <= MOST_DELAY_MS,
+    )
+
+
+def _message(spec: LinkSpec, netem: Measured, emulator: Measured) -> Compared:
+    """Compare what 64 KiB take, which rate and delay set together."""
+    one, other = statistics.median(netem.messages_ms), statistics.median(emulator.messages_ms)
+    return Compared(
+        "64 KiB message",
+        f"{expected_message_ms(spec, 'train' if uses_train(spec) else 'tcp'):.1f} ms",
+        f"{one:.1f}",
+        f"{other:.1f}",
+        f"{other - one:+.2f} ms",
+        abs(other - one) <= max(MOST_DELAY_MS, MOST_RATE_SHARE * one),
     )
 
 

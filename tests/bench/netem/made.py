@@ -21,7 +21,7 @@ def measured(condition: dict[str, Any], *, seed: int = 1, source: str = "a", **d
         "target": "b" if source == "a" else "a",
         "in_force": {},
         "rates_mbit": tuple(condition["rate_mbit"] * share for share in (0.99, 1.0, 1.3)),
-        "messages_ms": (30.0,),
+        "messages_ms": (52.0, 52.5, 90.0),
         "delays_ms": tuple(draws.uniform(delay - jitter, delay + jitter) for _ in range(500)),
         "sent": 20_000 if asked_to_lose else None,
         "lost": round(200 * asked_to_lose) if asked_to_lose else None,

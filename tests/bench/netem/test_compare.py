@@ -21,8 +21,8 @@ def figures(condition: dict[str, Any], **different: Any) -> dict[str, Compared]:
 @pytest.mark.parametrize(
     ("condition", "names"),
     [
-        (LTE, ["rate", "delay, one way", "jitter", "loss"]),
-        (LOSSY, ["rate", "delay, one way", "loss"]),
+        (LTE, ["rate", "delay, one way", "64 KiB message", "jitter", "loss"]),
+        (LOSSY, ["rate", "delay, one way", "64 KiB message", "loss"]),
     ],
 )
 def test_links_that_do_what_they_are_asked_to_agree(condition: dict[str, Any], names: list[str]) -> None:
@@ -43,6 +43,18 @@ def test_delays_may_be_two_milliseconds_apart_and_that_is_no_matter_of_jitter(la
     found = figures(LTE, delays_ms=late)
     assert found["delay, one way"].agree is agree
     assert found["jitter"].agree
+
+
+@pytest.mark.parametrize(("message", "agree"), [(55.0, True), (50.0, True), (55.3, False), (49.7, False)])
+def test_messages_may_be_five_percent_apart(message: float, agree: bool) -> None:
+    assert figures(LTE, messages_ms=(message,))["64 KiB message"].agree is agree
+
+
+def test_short_messages_may_be_two_milliseconds_apart() -> None:
+    spec = LinkSpec(**LTE)
+    sides = [measured(LTE, messages_ms=(message,)) for message in (5.0, 6.9, 7.1)]
+    found = [compare(spec, sides[0], other)[2] for other in sides]
+    assert [figure.agree for figure in found] == [True, True, False]
 
 
 def test_jitter_of_another_width_or_another_law_is_told() -> None:

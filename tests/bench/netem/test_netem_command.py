@@ -25,8 +25,8 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
 def test_table_has_a_row_for_every_figure_and_counts_those_that_agree() -> None:
     text = markdown(results(lte=LTE, lossy=LOSSY))
     rows = [line for line in text.splitlines() if line.startswith(("| lte ", "| lossy "))]
-    assert len(rows) == 2 * 4 + 2 * 3
-    assert "**14 of 14 figures agree.**" in text
+    assert len(rows) == 2 * 5 + 2 * 4
+    assert "**18 of 18 figures agree.**" in text
     assert "- `lte`: 20 Mbit/s, 25 ms, 5 ms jitter" in text
     assert rows[0].startswith("| lte | a → b | rate | 20 Mbit/s | 20 | 20 | +0.0% | yes |")
     assert "Linux 6.1 " in text
@@ -55,7 +55,7 @@ def test_command_writes_the_table_again_and_fails_where_figures_do_not_agree(
     document = tmp_path / "netem-document.md"
     assert main(["--again", "--out", str(tmp_path), "--document", str(document)]) == 0
     assert document.read_text().startswith("# netem and the emulator\n")
-    assert "**8 of 8 figures agree.**" in document.read_text()
+    assert "**10 of 10 figures agree.**" in document.read_text()
 
     slow = (measured(LTE, rates_mbit=(10.0,)), made.emulator.conditions["lte"][1])
     made.emulator.conditions["lte"] = slow
