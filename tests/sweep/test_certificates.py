@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from sweep.certificates import new_certificates
 from sweep.errors import CampaignError
 from sweep.secret import certificates_beside, tls_files
-from tests.sweep.support import testbed
+from tests.sweep.support import small_testbed
 
-DEVICES = [testbed().devices[name] for name in testbed().chains["trio"]]
+DEVICES = [small_testbed().devices[name] for name in small_testbed().chains["trio"]]
 
 
 def test_each_device_has_a_certificate_for_its_data_address(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from sweep.matrix import plan_matrix
 from sweep.options import Options, parse_options
 from sweep.testbed import Testbed
 from sweep.transports import rpc_left_out, transports_of
-from tests.sweep.support import testbed
+from tests.sweep.support import small_testbed
 
 POINTS = {"alexnet": tuple(range(1, 13))}
 
@@ -20,7 +20,7 @@ def asked(**given: str) -> Options:
 
 
 def with_addresses(*addresses: str) -> Testbed:
-    bed = testbed()
+    bed = small_testbed()
     devices = dict(bed.devices)
     for name, address in zip(bed.chains["pair"], addresses, strict=True):
         devices[name] = msgspec.structs.replace(devices[name], data_address=address)
