@@ -8,7 +8,7 @@ import pytest
 from sweep.errors import OptionError
 from sweep.matrix import plan_matrix
 from sweep.options import Options, parse_options
-from sweep.testbed import Testbed
+from sweep.testbed import Testbed as Bed  # pytest takes a module's name in Test* for tests
 from sweep.transports import rpc_left_out, transports_of
 from tests.sweep.support import small_testbed
 
@@ -19,7 +19,7 @@ def asked(**given: str) -> Options:
     return parse_options({"model": "alexnet", "chains": "pair", "networks": "lan", "splits": "P1", **given})
 
 
-def with_addresses(*addresses: str) -> Testbed:
+def with_addresses(*addresses: str) -> Bed:
     bed = small_testbed()
     devices = dict(bed.devices)
     for name, address in zip(bed.chains["pair"], addresses, strict=True):
