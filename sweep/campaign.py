@@ -39,6 +39,8 @@ _LONGEST_NAME = 60
 def campaign_stem(options: Options) -> str:
     """Name the campaign that `options` belong to, without the number of its try."""
     shared = {name: getattr(options, name) for name in _SHARED_OPTIONS}
+    if options.tls:  # campaigns of before this option keep their names
+        shared["tls"] = True
     digest = hashlib.sha256(msgspec.json.encode(shared, order="deterministic")).hexdigest()[:8]
     models = "-".join(options.model)
     if len(models) > _LONGEST_NAME:

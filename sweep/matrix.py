@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName, TransportName, cell_id
+from stage_runtime.formats.cell import SILENCE_S, Cell, CellStage, CodecName, EngineName, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
 from sweep.options import Options
 from sweep.splits import choose_cuts, refuse_useless_splits, split_label
 from sweep.testbed import Testbed
+from sweep.transports import transports_of
 
 
 class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int
     window: int
     seed: int
+    tls: bool = False
 
     def stage_blocks(self) -> tuple[tuple[str, int, int], ...]:
         """Give (device, first block, last block + 1) of every stage that takes part."""
@@ -95,7 +97,8 @@ def _cells(
     devices = testbed.chains[chain]
     cuts = choose_cuts(options.splits, model, points, len(devices))
     splits = [(cut, split_label(cut)) for cut in cuts] + [((), label) for label in _references(devices)]
-    axes = itertools.product(splits, options.transports, options.engine, options.codec, options.batch, options.window)
+    transports = transports_of(options, testbed, chain)
+    axes = itertools.product(splits, transports, options.engine, options.codec, options.batch, options.window)
     for (cut, split), transport, engine, codec, batch, window in axes:
         fields: dict[str, object] = {
             "model": model,
@@ -120,8 +123,9 @@ def _cells(
             "device_definitions": [testbed.devices[device].definition for device in devices],
             "num_classes": options.num_classes,
             **sources,
+            **({"tls": True} if options.tls else {}),  # cells of before this option keep their ids
         }
-        yield msgspec.convert(fields | {"cell_id": cell_id(definition)}, PlannedCell)
+        yield msgspec.convert(fields | {"cell_id": cell_id(definition), "tls": options.tls}, PlannedCell)
 
 
 Keep = Callable[[PlannedCell], bool]
@@ -176,7 +180,16 @@ def plan_matrix(
     return tuple(plan for plan in plans if plan.runs)
 
 
-def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, batches: int, timeout_s: float) -> Cell:
+def cell_for(
+    run: Run,
+    testbed: Testbed,
+    *,
+    manifest_id: str,
+    inputs_id: str,
+    batches: int,
+    timeout_s: float,
+    silence_s: float = SILENCE_S,
+) -> Cell:
     """Write the run out as the cell that a chain is told; `batches` may be fewer than were planned."""
     planned = run.cell
     stages = tuple(
@@ -211,4 +224,6 @@ def cell_for(run: Run, testbed: Testbed, *, manifest_id: str, inputs_id: str, ba
         seed=planned.seed,
         timeout_s=timeout_s,
         stages=stages,
+        silence_s=silence_s,
+        tls=planned.tls,
     )

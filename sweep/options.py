@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from stage_runtime.errors import ModelError
-from stage_runtime.formats.cell import CodecName, EngineName, TransportName
+from stage_runtime.formats.cell import SILENCE_S, CodecName, EngineName, TransportName
 from stage_runtime.formats.manifest import Granularity
 from stage_runtime.models.names import PAPER, canonical_model
 from sweep import values
@@ -25,19 +25,22 @@ TRANSPORTS = get_args(TransportName)
 ENGINES = get_args(EngineName)
 CODECS = get_args(CodecName)
 GRANULARITIES = get_args(Granularity)
+_LEAST_SILENCE_S, _MOST_SILENCE_S = 2.0, 25.0
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sweep was asked for.
 
     Empty ``chains`` mean the inventory's ``default_chains``, empty ``networks`` every condition, empty
-    ``splits`` every cut.
+    ``splits`` every cut, empty ``transports`` those of :func:`sweep.transports.transports_of`.
     A cell is run ``repeats`` times at least, and on until its interval's half width is no more than
     ``target_percent`` of its figure, or ``most_repeats`` times.  ``budget`` gives the options of
     :data:`sweep.budgets.BUDGETS` their values where they are not given; the defaults here are those of ``normal``.
     Where ``batches`` would take longer than ``cell_s`` seconds (0: any time), fewer are measured, but
     three and a window and one at least.  ``timeout_s`` 0 means a limit derived from each cell's
-    estimate.  ``weights`` is ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default``
+    estimate; a stage that is silent for ``silence_s`` seconds ends its cell before that.  ``patience_s`` is how long a
+    device that was lost is tried again once all else is done, 0 being once.
+    ``weights`` is ``seeded``, a torchvision weights name or a file; ``inputs`` is ``default``
     or a folder of images.
     """
 
@@ -46,7 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     granularity: Granularity = "paper"
     chains: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    transports: tuple[TransportName, ...] = ("tcp", "rpc")
+    transports: tuple[TransportName, ...] = ()
     engine: tuple[EngineName, ...] = ("eager",)
     codec: tuple[CodecName, ...] = ("none",)
     budget: BudgetName = "normal"
@@ -63,6 +66,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     inputs: str = "default"
     seed: int = 0
     timeout_s: float = 0.0
+    silence_s: float = SILENCE_S
+    tls: bool = False
+    patience_s: float = 60.0
     results: str = "results"
     report: bool = True
     dry_run: bool = False
@@ -76,7 +82,8 @@ OPTION_HELP: Mapping[str, str] = {
     "granularity": "paper (the published block indices) or all (every single-tensor crossing)",
     "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",
-    "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both",
+    "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both; default: both on a private network, else tcp",
+    "tls": "encrypt what stages send each other, over tcp alone, with certificates made for this command",
     "engine": "what computes: eager, channels_last, onnxruntime, or best (the fastest on each device), or a list",
     "codec": "how activations travel: none, fp16, int8, lossless, or auto (the fastest for each cell), or a list",
     "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
@@ -93,6 +100,8 @@ OPTION_HELP: Mapping[str, str] = {
     "inputs": "default (two photographs), or a folder of images",
     "seed": "seed of the weights and of the order of cells",
     "timeout_s": "limit for one cell in seconds; 0 derives it from the estimate",
+    "silence_s": "seconds (2 to 25) without any sign of life of a stage that end its cell; 15 survives 5 s without a link",
+    "patience_s": "how long to go on trying a device that was lost, once all else is done",
     "results": "folder for campaigns",
     "report": "draw tables and report.html at the end",
     "dry_run": "print the matrix and an estimate, touch no device",
@@ -147,6 +156,16 @@ def _inputs(name: str, value: Any) -> str:
     return str(path.resolve())
 
 
+def _silence(name: str, value: Any) -> float:
+    """Take a limit that leaves stages the time to beat, and ends before their connections themselves give up (30 s)."""
+    silence_s = values.seconds(name, value)
+    if not _LEAST_SILENCE_S <= silence_s <= _MOST_SILENCE_S:
+        raise OptionError(
+            f"option `{name}`: got `{value}`, accepted: seconds from {_LEAST_SILENCE_S:g} to {_MOST_SILENCE_S:g}"
+        )
+    return silence_s
+
+
 _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "splits": _splits,
     "granularity": lambda n, v: values.choice(n, v, GRANULARITIES),
@@ -169,7 +188,10 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "seed": lambda n, v: values.integer(n, v, 0),
     "cell_s": values.seconds,
     "timeout_s": values.seconds,
+    "silence_s": _silence,
+    "patience_s": values.seconds,
     "results": values.text,
+    "tls": values.boolean,
     "report": values.boolean,
     "dry_run": values.boolean,
     "fresh": values.boolean,
@@ -197,6 +219,8 @@ def parse_options(raw: Mapping[str, Any]) -> Options:
             f"option `batches`: {options.batches} batches are no more than a window of {max(options.window)}, which "
             f"gives no throughput; remedy: batches={max(options.window) + 1} or more, or smaller windows"
         )
+    if options.tls and "rpc" in options.transports:
+        raise OptionError("option `tls`: what rpc sends cannot be encrypted; remedy: transports=tcp, or without tls")
     return options
 
 

@@ -44,6 +44,8 @@ FORMS: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("cell_s", 0.0, (0, "0")),
     ("timeout_s", 2.5, (2.5, "2.5")),
     ("timeout_s", 30.0, (30, "30")),
+    ("tls", True, (True, "true", "yes")),
+    ("tls", False, (False, "false")),
     ("results", "2026", ("2026", 2026)),
     ("report", False, (False, "false", "no", "off", 0, "0", "False")),
     ("dry_run", True, (True, "true", "yes", "on", 1, "1", "True")),
