@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from stage_runtime.errors import EngineError, ModelError
+from stage_runtime.errors import EngineError, ModelError, ShardError
 from stage_runtime.formats.cell import EngineName
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.graphs.places import BATCH, border, border_spec, graph_path
@@ -84,7 +84,11 @@ class OnnxEngine:
         if first == last:
             self.release()
             return NoBlocks()
-        require_blocks(self._store, manifest, manifest.blocks[first:last])
+        try:
+            require_blocks(self._store, manifest, manifest.blocks[first:last])
+        except ShardError:
+            self.release()  # it reads the files in place
+            raise
         path = graph_path(self._store.folder, manifest_id, first, last)
         wanted = (_read_graph(path, first, last), batch)
         if self._loaded is None or self._loaded[0] != wanted:

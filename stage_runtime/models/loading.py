@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from stage_runtime.errors import ModelError
+from stage_runtime.errors import ModelError, ShardError
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec
 from stage_runtime.models import zoo
 from stage_runtime.models.block_tensors import assign_tensors, release_tensors
@@ -108,10 +108,15 @@ class StageLoader:
             )
         for known in self._skeletons.values():
             _release_outside(known, range(first, last) if known is skeleton else range(0))
-        entries = [entry for entry in manifest.blocks[first:last] if entry.index not in skeleton.loaded]
-        require_blocks(self._store, manifest, tuple(entries))
+        entries = manifest.blocks[first:last]
+        try:
+            require_blocks(self._store, manifest, entries)
+        except ShardError:
+            self.release()  # what is loaded is mapped from its file, and what was altered there is altered here
+            raise
         for entry in entries:
-            self._load_block(skeleton, entry)
+            if entry.index not in skeleton.loaded:
+                self._load_block(skeleton, entry)
         module = skeleton.chain(first, last)
         load_ms = (time.perf_counter_ns() - begun) / 1e6
         return LoadedStage(manifest, first, last, module, load_ms, memory_format=self._memory_format)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -151,8 +152,16 @@ class ShardStore:
 
 
 def require_blocks(store: ShardStore, manifest: Manifest, entries: tuple[BlockEntry, ...]) -> None:
-    """Raise ShardError when a block of these is absent or altered."""
-    for fault in store.faults(entries):
+    """Raise ShardError when a block of these is absent or altered.
+
+    An altered file is removed first: its name promises a content that it has not, and whoever copies shards looks at
+    names and sizes.
+    """
+    faults = store.faults(entries)
+    for fault in faults:
+        with contextlib.suppress(OSError):  # it may be absent, or on a disk that is read only
+            store.block_path(fault.sha256).unlink()
+    for fault in faults:
         raise ShardError(
             f"{manifest.model}: block file {store.block_path(fault.sha256)} is not usable "
             f"({fault.reason}); copy the model's shards to this machine again"

@@ -52,7 +52,7 @@ def test_the_runtime_is_copied_once_and_replaced_whole(hosts: LocalHosts, checko
     copied = hosts.role("stage_runtime")
     assert copied.status == 0, copied.output
     files = {f"{package}/{name}" for package in ("one", "two") for name in ("__init__.py", "deep/data.txt")}
-    assert _held(hosts) == files | {".digest"}
+    assert _held(hosts) == files | {".digest", ".sums"}
     again = hosts.role("stage_runtime")
     assert again.changed == {"d1": 0}
     assert not again.task_ran("Unpack the runtime")
@@ -61,8 +61,17 @@ def test_the_runtime_is_copied_once_and_replaced_whole(hosts: LocalHosts, checko
     (checkout / "two" / "__init__.py").write_text("# changed\n")
     changed = hosts.role("stage_runtime")
     assert changed.status == 0, changed.output
-    assert _held(hosts) == (files | {".digest"}) - {"one/deep/data.txt"}
+    assert _held(hosts) == (files | {".digest", ".sums"}) - {"one/deep/data.txt"}
     assert (hosts.home() / "runtime" / "two" / "__init__.py").read_text() == "# changed\n"
+
+
+def test_an_altered_runtime_is_replaced(hosts: LocalHosts) -> None:
+    hosts.role("stage_runtime")
+    data = hosts.home() / "runtime" / "one" / "deep" / "data.txt"
+    for altered in ("DATA", "dat", None):
+        data.unlink() if altered is None else data.write_text(altered)
+        assert hosts.role("stage_runtime").changed["d1"] > 0
+        assert data.read_text() == "data"
 
 
 def test_a_package_that_does_not_exist_is_named(hosts: LocalHosts, checkout: Path) -> None:

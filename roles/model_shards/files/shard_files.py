@@ -49,8 +49,10 @@ def needed_files(cache: Path, manifest_id: str, inputs_id: str) -> list[dict[str
 
 
 def write_bundle(cache: Path, archive: Path, paths: list[str]) -> None:
-    """Write a tar of ``paths`` below ``cache``, whole or not at all."""
+    """Write a tar of ``paths`` below ``cache``, whole or not at all; what a killed one left of it is removed."""
     archive.parent.mkdir(parents=True, exist_ok=True)
+    for left in archive.parent.glob(f"{archive.stem}.*.partial"):
+        left.unlink(missing_ok=True)
     partial = archive.with_suffix(f".{os.getpid()}.partial")
     with tarfile.open(partial, "w") as tar:
         for path in paths:

@@ -7,7 +7,8 @@ Runs on the control node, with any Python 3.11 and nothing but the standard libr
 
 Both print one JSON line.  ``digest`` gives ``{"digest"}``: a hash of names and contents, so it
 says whether anything changed.  ``pack`` gives ``{"digest", "archive", "changed"}``: the archive
-holds the same files and, last, ``.digest``; a device whose ``.digest`` is there has them all.
+holds the same files, ``.sums`` (what ``sha256sum -c`` reads) and, last, ``.digest``; a device whose ``.digest`` is
+there was given them all, and where ``.sums`` is right it still has them.
 """
 
 from __future__ import annotations
@@ -55,8 +56,12 @@ def write_archive(archive: Path, root: Path, files: Iterable[Path], digest: str)
     """Write the tar so that it is there whole or not at all, with the same bytes every time."""
     partial = archive.with_suffix(f".{os.getpid()}.partial")
     with tarfile.open(partial, "w") as tar:
+        sums = []
         for file in files:
-            _add(tar, file.relative_to(root).as_posix(), file.read_bytes())
+            name, content = file.relative_to(root).as_posix(), file.read_bytes()
+            sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+            _add(tar, name, content)
+        _add(tar, ".sums", "".join(sums).encode())
         _add(tar, ".digest", digest.encode())
     partial.replace(archive)
 
@@ -85,7 +90,7 @@ def main(arguments: list[str]) -> int:
         if options.cache is None:
             parser.error("pack needs --cache, the folder for the archive")
         options.cache.mkdir(parents=True, exist_ok=True)
-        archive = options.cache / f"{digest}.tar"
+        archive = options.cache / f"{digest}.summed.tar"
         answer |= {"archive": str(archive), "changed": not archive.exists()}
         if answer["changed"]:
             write_archive(archive, options.root, files, digest)

@@ -205,6 +205,26 @@ def test_a_damaged_shard_is_refused_and_a_mended_one_loaded(damage: str, sharded
     assert loader.load(manifest.manifest_id, 0, 3).forward(torch.zeros(1, 3, 224, 224)).shape == (1, 24, 56, 56)
 
 
+def test_a_shard_altered_after_it_was_loaded_is_noticed_by_the_next_cell(sharded: MakeShards, tmp_path: Path) -> None:
+    manifest, cache = sharded(MODEL)
+    folder = tmp_path / "shards"
+    shutil.copytree(cache, folder)
+    path = ShardStore(folder).block_path(manifest.blocks[1].sha256)
+    good = path.read_bytes()
+    loader = StageLoader(folder)
+    images = torch.randn(1, 3, 224, 224)
+    right = loader.load(manifest.manifest_id, 0, 3).forward(images).clone()
+    with path.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\x45")  # 2048.0, in place, as the mapped weights see it
+    with pytest.raises(ShardError, match="content has the sha256"):
+        loader.load(manifest.manifest_id, 0, 3)
+    assert not path.exists(), "its name is right, and its content is not"
+    assert _skeleton_bytes(loader) == 0
+    path.write_bytes(good)
+    assert torch.equal(loader.load(manifest.manifest_id, 0, 3).forward(images), right)
+
+
 def test_shards_of_another_variant_are_refused(sharded: MakeShards, tmp_path: Path) -> None:
     manifest, cache = sharded(MODEL)
     folder = tmp_path / "shards"

@@ -10,7 +10,7 @@ import pytest
 from stage_runtime.errors import FormatError, ShardError
 from stage_runtime.formats.manifest import BlockEntry, Manifest, TensorSpec, WeightsSource
 from stage_runtime.shards import store as store_module
-from stage_runtime.shards.store import ShardStore, read_manifest, total_bytes
+from stage_runtime.shards.store import ShardStore, read_manifest, require_blocks, total_bytes
 
 _CONTENTS = (b"first block", b"second block, longer", b"first block")  # blocks 0 and 2 are equal
 _SPEC = TensorSpec(shape=(1,), dtype="float32", bytes_per_sample=4)
@@ -86,6 +86,19 @@ def test_a_damaged_block_is_missing(store: ShardStore, content: bytes, reason: s
     (block,) = ShardStore(store.folder).missing(manifest).missing
     assert block.sha256 == manifest.blocks[1].sha256
     assert block.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("damage", [b"", b"second BLOCK, longer", None])
+def test_an_altered_block_is_removed_so_that_it_is_copied_again(store: ShardStore, damage: bytes | None) -> None:
+    manifest = _manifest()
+    require_blocks(store, manifest, manifest.blocks)
+    path = store.block_path(manifest.blocks[1].sha256)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    os.utime(store.folder / "blocks")
+    with pytest.raises(ShardError, match=r"model: block file .* is not usable \(.*copy the model's shards"):
+        require_blocks(store, manifest, manifest.blocks)
+    assert not path.exists()
+    assert store.block_path(manifest.blocks[0].sha256).exists()
 
 
 def test_a_file_is_hashed_once(store: ShardStore, monkeypatch: pytest.MonkeyPatch) -> None:
