@@ -18,6 +18,7 @@ from stage_runtime.formats.cell import Cell, TransportName
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
 from sweep.bounds import Bounds, find_bounds
 from sweep.campaign import Campaign
+from sweep.clocks import clock_warnings
 from sweep.journal import Journal
 from sweep.linked import tell_links
 from sweep.matrix import ConditionPlan
@@ -29,11 +30,18 @@ _FAILURES_IN_A_ROW = 3
 
 
 class ConditionOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one condition went: rows written, cells that lack runs, and each device that kept them from running."""
+    """How one condition went: rows written, cells that lack runs, and each device that kept them from running.
+
+    ``ok`` counts the rows that are ``ok``; ``failed`` are the (cell_id, repeat) that failed on a device, and
+    ``suspects`` those devices, each with the last reason.
+    """
 
     rows: int
     not_run: int
     reasons: dict[str, str]
+    ok: int = 0
+    failed: tuple[tuple[str, int], ...] = ()
+    suspects: dict[str, str] = {}
 
 
 class CellFailures:
@@ -59,6 +67,8 @@ class ConditionRecord:
 
     Its cells come in ``blocks``, one for each repeat; of a block those are to be run that :meth:`wanted` leaves
     once the block before has been run.  `lock` guards journal and screen where several conditions run side by side.
+    `refused` are the (cell_id, repeat) that an earlier try of this condition refused to run for lack of their
+    transport: a first refusal is noted there and is no row, a second one is.  Without it every refusal is a row.
     Used in a ``with`` statement, whose end makes a table of the samples.
     """
 
@@ -75,6 +85,7 @@ class ConditionRecord:
         settling: Settling,
         lock: threading.Lock,
         on_row: Callable[[Row], None],
+        refused: set[tuple[str, int]] | None = None,
     ) -> None:
         self.campaign = campaign
         self.plan = plan
@@ -94,7 +105,10 @@ class ConditionRecord:
         self._refused: set[TransportName] = set()
         self._given_up: set[TransportName] = set()
         self._stopped_by: dict[str, str] = {}
-        self._rows = 0
+        self._rows = self._ok = 0
+        self._failed: list[tuple[str, int]] = []
+        self._suspects: dict[str, str] = {}
+        self._refused_before = refused
 
     def wanted(self, block: Sequence[Cell]) -> list[Cell]:
         """Give the cells of a block that are still to be run, by all that was measured up to now.
@@ -124,33 +138,55 @@ class ConditionRecord:
 
         A transport is given up once the same device has failed several of its cells in a row, and it makes none once
         all are.  Cells that were ``refused`` for lack of their transport do not count as failures: others go on.
+        Once a device is lost nothing goes on.
         """
+        key = (cell.cell_id, cell.repeat)
+        if refused and self._refused_before is not None and key not in self._refused_before:
+            self._refused_before.add(key)
+            self._refused.add(cell.transport)
+            self._stopped_by[measurement.failed_device or cell.stages[0].device] = measurement.reason
+            return self._goes_on()
         row = make_row(
             self.campaign.name,
             cell,
             measurement,
             weights=self._weights[cell.model],
             links=self._known_links(),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *clock_warnings(cell.devices[0], measurement)),
         )
         self._samples.append(cell, measurement.samples)
         with self._lock:
             self._journal.append(row)
             self._rows += 1
+            self._ok += row.status == "ok"
             self._settling.note(row)
             self._on_row(row)
+        if row.status in {"failed", "timeout"} and row.failed_device is not None:
+            if not row.lost:  # by the rows themselves, one that lost its device is run again
+                self._failed.append(key)
+            self._suspects[row.failed_device] = row.reason
+        if measurement.lost:
+            self._stopped_by[measurement.failed_device or cell.stages[0].device] = measurement.reason
+            return False
         if refused:
             self._refused.add(cell.transport)
         elif device := self._failures[cell.transport].note(measurement):
             self._given_up.add(cell.transport)
             which = f"{cell.transport} cells" if len(self._failures) > 1 else "cells"
             self._stopped_by[device] = f"failed {_FAILURES_IN_A_ROW} {which} in a row: {measurement.reason}"
-        return not self._given_up or self._given_up | self._refused != set(self._failures)
+        return self._goes_on()
 
     def outcome(self, reasons: Mapping[str, str]) -> ConditionOutcome:
         """Say how the condition went; `reasons` are those that only the field knows."""
         lacking = {cell.cell_id for cell in self._lacking(self.cells)}
-        return ConditionOutcome(rows=self._rows, not_run=len(lacking), reasons=dict(reasons) | self._stopped_by)
+        return ConditionOutcome(
+            rows=self._rows,
+            not_run=len(lacking),
+            reasons=dict(reasons) | self._stopped_by,
+            ok=self._ok,
+            failed=tuple(self._failed),
+            suspects=self._suspects,
+        )
 
     def __enter__(self) -> Self:
         """Begin to take what the cells give."""
@@ -161,6 +197,9 @@ class ConditionRecord:
     ) -> None:
         """End it: the samples become a table, unless an error ended it."""
         self._samples.close(failed=kind is not None)
+
+    def _goes_on(self) -> bool:
+        return not self._given_up or self._given_up | self._refused != set(self._failures)
 
     def _known_links(self) -> tuple[LinkDirection, ...]:
         return tuple(link for host in self.plan.devices for link in self._links.get(host, ()))
@@ -176,6 +215,7 @@ class ConditionRecord:
                 "network": self.plan.network,
                 "network_definition": self._testbed.networks[self.plan.network],
                 "links": [link for links in self._links.values() for link in links],
+                "tls": any(cell.tls for cell in self.cells),
                 "devices": self._provenance,
             },
         )

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from stage_runtime.formats.row import Row
@@ -18,10 +19,12 @@ from sweep.campaign import Campaign, choose_folder
 from sweep.closing import EXIT_OK, close_sweep
 from sweep.condition import ConditionOutcome, ConditionRecord
 from sweep.definitions import CAMPAIGN_FILE, agree, definitions_of
+from sweep.errors import OptionError
 from sweep.estimate import Estimator
 from sweep.field import Field
 from sweep.interrupt import Control
 from sweep.journal import Journal, read_rows
+from sweep.lanes import Aside, Lane
 from sweep.locks import hold_devices
 from sweep.matrix import ConditionPlan, Keep, PlannedCell, cell_for, keep_every
 from sweep.options import Options
@@ -34,6 +37,7 @@ from sweep.schedule import lanes_of
 from sweep.secret import new_secret
 from sweep.shares import TimeShares
 from sweep.testbed import Testbed
+from sweep.transports import rpc_left_out
 
 _IDLE_S = 120
 
@@ -55,6 +59,8 @@ def sweep(
     the same command runs them).
     """
     check_first(options, testbed)
+    for note in rpc_left_out(options, testbed):
+        screen.line(note)
     folder = choose_folder(options)
     agree(folder, definitions_of(options, testbed))
     if options.dry_run:
@@ -132,6 +138,8 @@ class _Sweep:
         self._tally = Tally(seconds, prepared.settling.left)
         self._shares = TimeShares()
         self._not_run: list[str] = []
+        self._refused: set[tuple[str, int]] = set()
+        self._secret_file = Path()
         # A stage that takes part in no cell for a while (`only:` another device) must not give up meanwhile.
         slowest = max(map(self._limit_s, cells.values()), default=0.0)
         self._idle_s = _IDLE_S + 2 * slowest
@@ -139,20 +147,63 @@ class _Sweep:
     def run(self) -> int:
         """Do it all and return the exit status."""
         if self._prepared.left:
-            parked = self._prepare()
+            ready = time.monotonic()
+            parked = self.make_ready(self._prepared.devices)
             began = time.monotonic()
+            self._screen.line(f"devices ready after {clock(began - ready)}")
             self._tally.begin()
-            self._run_lanes(parked)
+            try:
+                self._run_lanes(parked)
+            finally:
+                self._tidy_up()
             if self._tally.done:
                 self._screen.line(self._shares.describe(time.monotonic() - began))
         if self._options.report and not self._control.cancelled():
             self._report()
         return self._end()
 
-    def _prepare(self) -> dict[str, str]:
-        began = time.monotonic()
+    def _tidy_up(self) -> None:
+        """Leave nothing running on the devices, whatever ended the sweep."""
+        left = self._field.tidy_up(self._screen.line, self._control.leaving)
+        for device, reason in left.items():
+            self._screen.line(f"WARNING: {device} is left to end its stage and clear its links by itself: {reason}")
+
+    def _run_lanes(self, parked: Mapping[str, str]) -> None:
+        lanes = lanes_of(self._prepared.left, self._testbed)
+        folder = self._campaign.folder
+        with (
+            new_secret(folder) as secret_file,
+            self._certificates(folder),
+            ThreadPoolExecutor(max(1, len(lanes))) as pool,
+        ):
+            self._secret_file = secret_file
+            for future in [pool.submit(self._run_lane, lane, parked) for lane in lanes]:
+                future.result()
+
+    def _certificates(self, folder: Path) -> AbstractContextManager[Path | None]:
+        if not self._options.tls:
+            return nullcontext()
+        try:  # only here, because `direct` runs where the package that makes them may be lacking
+            from sweep.certificates import new_certificates  # noqa: PLC0415  (see above)
+        except ImportError as exc:
+            raise OptionError(f"option `tls`: this Python lacks {exc.name}; remedy: pip install {exc.name}") from exc
+        return new_certificates(folder, [self._testbed.devices[name] for name in self._prepared.devices])
+
+    def _run_lane(self, plans: Sequence[ConditionPlan], parked: Mapping[str, str]) -> None:
+        """Run a lane; what goes wrong beyond a condition (a full disk) stops the other lanes too."""
+        lane = Lane(plans, parked, work=self, control=self._control, patience_s=self._options.patience_s)
+        try:
+            lane.run()
+        except BaseException:
+            self._control.finish()
+            raise
+
+    # What the lanes ask for
+
+    def make_ready(self, devices: tuple[str, ...]) -> dict[str, str]:
+        """Make devices ready, at the start and when they were lost; say and give which cannot be, and why."""
         parked = self._field.make_ready(
-            self._prepared.devices,
+            devices,
             shards={
                 model: (manifest.manifest_id, self._prepared.inputs[model])
                 for model, manifest in self._prepared.manifests.items()
@@ -165,43 +216,15 @@ class _Sweep:
         )
         for device, reason in parked.items():
             self._screen.line(f"PARKED {device}: {reason}")
-        self._screen.line(f"devices ready after {clock(time.monotonic() - began)}")
         return parked
 
-    def _run_lanes(self, parked: Mapping[str, str]) -> None:
-        runnable = []
-        for condition in self._prepared.left:
-            bad = [device for device in condition.devices if device in parked]
-            if bad:
-                self._miss(condition, _cells_of(condition), {bad[0]: parked[bad[0]]})
-            else:
-                runnable.append(condition)
-        lanes = lanes_of(runnable, self._testbed)
-        with new_secret(self._campaign.folder) as secret_file, ThreadPoolExecutor(max(1, len(lanes))) as pool:
-            for future in [pool.submit(self._run_lane, lane, secret_file) for lane in lanes]:
-                future.result()
-
-    def _run_lane(self, lane: Sequence[ConditionPlan], secret_file: Path) -> None:
-        for condition in lane:
-            if self._control.stopping():
-                self._miss(condition, _cells_of(condition), {})
-            else:
-                self._run_condition_or_stop_all(condition, secret_file)
-
-    def _run_condition_or_stop_all(self, condition: ConditionPlan, secret_file: Path) -> None:
-        """Run a condition; what goes wrong beyond it (a full disk) stops the other lanes too."""
-        try:
-            self._run_condition(condition, secret_file)
-        except BaseException:
-            self._control.interrupt()
-            raise
-
-    def _run_condition(self, condition: ConditionPlan, secret_file: Path) -> None:
+    def run_condition(self, plan: ConditionPlan, ending: Sequence[str]) -> ConditionOutcome:
+        """Run a condition once."""
         manifests = self._prepared.manifests
         record = ConditionRecord(
             campaign=self._campaign,
             testbed=self._testbed,
-            plan=condition,
+            plan=plan,
             cells=[
                 cell_for(
                     one,
@@ -210,43 +233,62 @@ class _Sweep:
                     inputs_id=self._prepared.inputs[one.cell.model],
                     batches=self._estimator.batches(one.cell, self._options.cell_s),
                     timeout_s=self._limit_s(one.cell),
+                    silence_s=self._options.silence_s,
                 )
-                for one in condition.runs
+                for one in plan.runs
             ],
             weights={model: weights_text(manifest.weights) for model, manifest in manifests.items()},
-            warnings=self._field.warnings(condition.devices),
+            warnings=self._field.warnings(plan.devices),
             journal=self._journal,
             settling=self._prepared.settling,
             lock=self._lock,
             on_row=self._on_row,
+            refused=self._refused,
         )
-        self._screen.line(f"{_title(condition)}: {_cells_of(condition)} cells")
+        self._screen.line(f"{_title(plan)}: {_cells_of(plan)} cells")
         with record:
-            run = self._field.condition(record, secret_file=secret_file, idle_s=self._idle_s)
+            run = self._field.condition(record, secret_file=self._secret_file, idle_s=self._idle_s, ending=ending)
             self._control.on_finish(run.stop_after_this_cell)
-            outcome = run.run(cancelled=self._control.cancelled)
-        self._note(condition, outcome)
+            return run.run(cancelled=self._control.cancelled)
+
+    def take_up(self, one: Aside) -> ConditionPlan:
+        """Give what is left of a condition: what was not run, then what failed and is due once more."""
+        settling = self._prepared.settling
+        with self._lock:
+            one.again = tuple(dict.fromkeys((*one.again, *one.due)))
+            settling.want_again(one.due)
+            wanted = [run for run in one.plan.runs if settling.wants(*run.key)]
+        # Last, so that cells that always fail do not keep the others from being run.
+        last = frozenset(one.again)
+        runs = sorted(wanted, key=lambda run: run.key in last)
+        return ConditionPlan(chain=one.plan.chain, devices=one.plan.devices, network=one.plan.network, runs=tuple(runs))
+
+    def put_aside(self, one: Aside) -> None:
+        """Say that a condition is tried again."""
+        why = _told(one.reasons or one.suspects)
+        self._screen.line(f"PUT ASIDE until all else is done: {_title(one.plan)}: {why}")
+
+    def finished(self, one: Aside) -> None:
+        """Note what a condition lacks for good, and why."""
+        settling = self._prepared.settling
+        with self._lock:
+            settling.want_no_more(one.again)
+            lacking = {run.cell.cell_id for run in one.plan.runs if settling.wants(*run.key)}
+        if lacking:
+            why = _told(one.reasons) or "the sweep was stopped"
+            self._not_run.append(f"{len(lacking)} cells of {_title(one.plan)}: {why}")
+        elif one.reasons:
+            self._screen.line(f"WARNING after the last cell of {_title(one.plan)}: {_told(one.reasons)}")
 
     def _limit_s(self, cell: PlannedCell) -> float:
         return self._options.timeout_s or self._estimator.limit_s(cell)
 
     def _on_row(self, row: Row) -> None:
-        self._shares.add(row)
+        self._shares.add(row, time.monotonic())
         self._tally.count(row)
         self._estimator.learn(row)
         self._screen.line(self._tally.describe(row))
         self._screen.state(self._tally.state(), self._tally.done, int(self._tally.total.most))
-
-    def _note(self, condition: ConditionPlan, outcome: ConditionOutcome) -> None:
-        if outcome.not_run:
-            self._miss(condition, outcome.not_run, outcome.reasons)
-        else:
-            for device, reason in outcome.reasons.items():
-                self._screen.line(f"WARNING after the last cell of {_title(condition)}: {device}: {reason}")
-
-    def _miss(self, condition: ConditionPlan, cells: int, reasons: Mapping[str, str]) -> None:
-        why = "; ".join(f"{device}: {reason}" for device, reason in reasons.items()) or "the sweep was stopped"
-        self._not_run.append(f"{cells} cells of {_title(condition)}: {why}")
 
     def _report(self) -> None:
         if not any(True for _ in read_rows(self._campaign.journal_path)):
@@ -271,6 +313,10 @@ class _Sweep:
 
 def _cells_of(condition: ConditionPlan) -> int:
     return len({run.cell.cell_id for run in condition.runs})
+
+
+def _told(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{device}: {reason}" for device, reason in reasons.items())
 
 
 def _title(condition: ConditionPlan) -> str:

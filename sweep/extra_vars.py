@@ -56,7 +56,10 @@ def read_asked(loader: DataLoader, names: Iterable[str]) -> Asked:
     variables = {name: value for name, value in extra.items() if name not in known}
     testbed = load_testbed(_inventory_path(), overrides=variables)
     refuse_unknown(variables, testbed, known)
-    return Asked(options, variables, testbed, Control(abandoned=lambda: os.getppid() != parent))
+    control = Control(abandoned=lambda: os.getppid() != parent)
+    # What Ctrl-C becomes: playbooks/callback_plugins/gentle_interrupt.py.
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: control.interrupt())
+    return Asked(options, variables, testbed, control)
 
 
 def refuse_unknown(variables: Mapping[str, Any], testbed: Testbed, names: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ condition on them.  :mod:`sweep.play_field` does so with Ansible, :mod:`sweep.di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -50,5 +50,16 @@ class Field(Protocol):
         is ended too.
         """
 
-    def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> ConditionRun:
-        """Get one condition's cells ready to be run; `record` takes what they give."""
+    def condition(
+        self, record: ConditionRecord, *, secret_file: Path, idle_s: float, ending: Sequence[str]
+    ) -> ConditionRun:
+        """Get one condition's cells ready to be run; `record` takes what they give.
+
+        `ending` are the devices of it that nothing more is going to be run on.
+        """
+
+    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:
+        """Leave nothing running on the devices; give those where something is left, with reasons.
+
+        Once `leaving`, what is not done yet is left.
+        """

@@ -28,6 +28,7 @@ from sweep.testbed import Device, Testbed, pick
 
 _KINDS = ("virtual", "pi", "gpu")
 _NAME = re.compile(r"\w[\w.-]*")
+_PORTS = 2**16
 _CORES = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 
 
@@ -50,6 +51,13 @@ def _parse_cpus(value: object) -> float:
     return cpus
 
 
+def _parse_port(value: Any) -> int:
+    port = int(value)
+    if not 0 < port < _PORTS:
+        raise InventoryError(f"stage_port is {value!r}; it must be a port from 1 to {_PORTS - 1}")
+    return port
+
+
 def _device(name: str, variables: Mapping[str, Any]) -> Device:
     kind = str(variables.get("device_kind", "pi"))
     if kind not in _KINDS:
@@ -59,7 +67,7 @@ def _device(name: str, variables: Mapping[str, Any]) -> Device:
             name=name,
             kind=kind,
             data_address=str(variables["data_address"]),
-            stage_port=int(variables["stage_port"]),
+            stage_port=_parse_port(variables["stage_port"]),
             home=str(variables["device_home"]),
             cpus=_parse_cpus(variables["virtual_cpus"]) if kind == "virtual" else None,
             cores=parse_cores(str(variables.get("virtual_cores", ""))) if kind == "virtual" else (),
@@ -67,7 +75,7 @@ def _device(name: str, variables: Mapping[str, Any]) -> Device:
         )
     except KeyError as exc:
         raise InventoryError(f"host `{name}`: variable {exc} is missing; see inventory/hosts.yml") from exc
-    except (TypeError, ValueError, InventoryError) as exc:
+    except (TypeError, ValueError, OverflowError, InventoryError) as exc:
         raise InventoryError(f"host `{name}`: {exc}; see inventory/hosts.yml") from exc
 
 

@@ -7,3 +7,4 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 CACHE = CHECKOUT / ".splitbed" / "cache"
 LOCKS = CHECKOUT / ".splitbed" / "locks"
+WORK = CHECKOUT / ".splitbed" / "work"

@@ -7,29 +7,36 @@ the play once all of the block before it has been measured, the first one once t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import LinkDirection, Measurement
 from sweep.condition import ConditionOutcome, ConditionRecord
 from sweep.contention import contention_warnings
 from sweep.errors import CampaignError, PlayError
+from sweep.leftovers import Leftovers
+from sweep.losses import explain
 from sweep.places import CHECKOUT
 from sweep.plays import Result, remove_leftovers, run_play
 from sweep.prepare import prepare_devices
+from sweep.secret import certificates_beside
 from sweep.testbed import Testbed
+from sweep.transports import open_devices
 from sweep.worlds import Worlds, needs_world
 
 # Whose links are shaped.  Not the campaign: a sweep may take over at once what a killed one of this
 # checkout left behind (hold_devices keeps live ones apart), but not what another control node shapes.
 OWNER = f"{platform.node()}:{CHECKOUT}"
 PROVENANCE_TASK = "Report what the device is"
+OBITUARY_TASK = "Say what became of the stage"
 _WORK = ".plays"
 
 
@@ -40,6 +47,7 @@ class PlayField:
         self._testbed = testbed
         self._variables = variables
         self._worlds = Worlds()
+        self._leftovers = Leftovers(testbed.path, variables)
 
     def clear_leftovers(self, folder: Path) -> None:
         """Remove what killed plays left."""
@@ -72,7 +80,9 @@ class PlayField:
             cancelled=cancelled,
         )
 
-    def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> PlayCondition:
+    def condition(
+        self, record: ConditionRecord, *, secret_file: Path, idle_s: float, ending: Sequence[str]
+    ) -> PlayCondition:
         """Get one condition's play ready."""
         return PlayCondition(
             record,
@@ -80,7 +90,17 @@ class PlayField:
             secret_file=secret_file,
             variables=self._with_idle(idle_s),
             worlds=self._worlds,
+            leftovers=self._leftovers,
+            ending=ending,
         )
+
+    def started_on(self, device: str) -> None:
+        """Note that a stage is started on a device by another play than a condition's."""
+        self._leftovers.begun([device])
+
+    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:
+        """Reset what plays that did not end well left running."""
+        return self._leftovers.clear(owner=OWNER, say=say, leaving=leaving)
 
     def _with_idle(self, idle_s: float) -> dict[str, Any]:
         return {"stage_service_idle_s": round(idle_s), **self._variables}
@@ -97,12 +117,16 @@ class PlayCondition:
         secret_file: Path,
         variables: Mapping[str, Any],
         worlds: Worlds,
+        leftovers: Leftovers,
+        ending: Sequence[str],
     ) -> None:
         self._record = record
         self._testbed = testbed
         self._secret_file = secret_file
         self._variables = variables
         self._worlds = worlds
+        self._leftovers = leftovers
+        self._ending = tuple(ending)
         self._all_well = True
         self._cells = {(cell.cell_id, cell.repeat): cell for cell in record.cells}
         self._work = record.campaign.folder / _WORK / f"{record.plan.chain}@{record.plan.network}"
@@ -112,15 +136,31 @@ class PlayCondition:
         self._blocks_folder.mkdir(parents=True)
         self._blocks_written = 0
         self._running = 0
+        self._lost: list[tuple[Cell, Measurement]] = []
+        self._became: dict[str, str] = {}
+        self._stopped_hard = self._over = False
         self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
 
     def run(self, *, cancelled: Callable[[], bool]) -> ConditionOutcome:
         """Run the play to its end and say what is missing and why.
 
-        A play that cannot be run, or reports what cannot be read, ends this condition alone.
+        A play that cannot be run, or reports what cannot be read, ends this condition alone.  Of what the play was
+        handed nothing is left.
         """
+        try:
+            return self._run(cancelled)
+        finally:
+            self._over = True
+            self._stop_file.unlink(missing_ok=True)
+            shutil.rmtree(self._blocks_folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the log of a play that failed stays
+                self._work.rmdir()
+                self._work.parent.rmdir()
+
+    def _run(self, cancelled: Callable[[], bool]) -> ConditionOutcome:
         plan = self._record.plan
         needed = needs_world(self._record.cells)
+        self._leftovers.begun(plan.devices)
         world = self._worlds.world_for(plan.chain, plan.devices, needed=needed)
         try:
             result = run_play(
@@ -138,23 +178,46 @@ class PlayCondition:
                     "condition_blocks": len(self._record.blocks),
                     "condition_cells_folder": str(self._blocks_folder.resolve()),
                     "condition_stop_file": str(self._stop_file.resolve()),
+                    "condition_ending": list(self._ending),
                     "condition_secret_file": str(self._secret_file.resolve()),
+                    "condition_tls_folder": self._tls_folder(),
+                    "condition_world_public": bool(open_devices(self._testbed, plan.chain)),
                     "condition_driver_pid": os.getpid(),
                     "condition_cores_shared": any(text.startswith("oversubscribed") for text in self._record.warnings),
                 },
                 on_result=self._take,
-                cancelled=cancelled,
+                cancelled=lambda: cancelled() or self._stopped_hard,
             )
         except PlayError as exc:
             self._worlds.spoil(world)
+            self._take_lost({})
             return self._record.outcome({"control node": str(exc)})
+        self._take_lost(result.reasons)
         if result.reasons or not self._all_well:
             self._worlds.spoil(world)
+        if result.ok:
+            self._leftovers.ended(plan.devices if self._stop_file.exists() else self._ending)
         return self._record.outcome(result.reasons)
 
+    def _tls_folder(self) -> str:
+        """Name the folder of the certificates, where a cell is to run under TLS."""
+        wanted = any(cell.tls for cell in self._record.cells)
+        return str(certificates_beside(self._secret_file.resolve())) if wanted else ""
+
     def stop_after_this_cell(self) -> None:
-        """Let the running cell end, then end the play without running the others."""
-        self._stop_file.touch()
+        """Let the running cell end, then end the play without running the others; at once where the disk is full."""
+        if self._over:
+            return
+        try:
+            self._stop_file.touch()
+        except OSError:
+            self._stopped_hard = True
+
+    def _take_lost(self, reasons: Mapping[str, str]) -> None:
+        """Put the run that lost a device into the journal, with what the device says became of its stage."""
+        for cell, measurement in self._lost:
+            self._record.take_measurement(cell, explain(cell, measurement, {**reasons, **self._became}))
+        self._lost.clear()
 
     def _write_blocks(self) -> None:
         """Hand the play its next block with a cell in it, and the empty ones before; it waits for each."""
@@ -184,10 +247,18 @@ class PlayCondition:
                 self._write_blocks()
         elif task.endswith(PROVENANCE_TASK):
             self._record.take_provenance(host, msgspec.json.decode(result["stdout"]))
+        elif task.endswith(OBITUARY_TASK) and "stdout" in result:
+            with contextlib.suppress(msgspec.MsgspecError, LookupError):  # what it says is no more than a hint
+                said = msgspec.json.decode(result["stdout"].splitlines()[-1], type=dict[str, str])
+                self._became[host] = said["cause"]
         elif "measurement" in result:
             measurement = msgspec.convert(result["measurement"], Measurement)
             self._all_well &= measurement.status in {"ok", "invalid"}
             cell = self._cells[result["cell_id"], result["repeat"]]
+            if measurement.lost:
+                self._lost.append((cell, measurement))
+                self.stop_after_this_cell()
+                return
             if not self._record.take_measurement(cell, measurement, refused=result.get("refused", False)):
                 self.stop_after_this_cell()
             self._running -= 1

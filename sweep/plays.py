@@ -6,6 +6,7 @@ on a play's own clean-up: stages, leases and the next condition's reset do that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -18,10 +19,13 @@ from typing import Any
 import ansible_runner
 import msgspec
 
-from sweep.errors import PlayError
+from sweep.errors import CampaignError, PlayError
 from sweep.places import CHECKOUT
+from sweep.room import refuse_full_disk
 
 _LONGEST_REASON = 600
+_UNKNOWN_KEY = "Host key verification failed"
+_TRUST = "playbooks/trust.yml"
 # In characters; ansible-runner hands on {} for a result that is larger.  Its own limit of 700,000 is one cell of
 # 3,000 batches with their samples.
 _LARGEST_RESULT = 20_000_000
@@ -56,6 +60,8 @@ def reason_of(result: Result) -> str:
     if not chosen:
         chosen = [str(result.get("exception", "no reason given"))]
     text = " | ".join(dict.fromkeys(chosen[:2]))
+    if _UNKNOWN_KEY in text:
+        return f"its SSH host key is not known, or is another than before; ansible-playbook {_TRUST} asks for it once"
     return text if len(text) <= _LONGEST_REASON else "… " + text[-_LONGEST_REASON:]
 
 
@@ -92,11 +98,15 @@ class _Listener:
         return False
 
 
-def _environment() -> dict[str, str]:
-    """Give the inner play this checkout's configuration, and the programs of this Python."""
+def _environment(artifacts: Path) -> dict[str, str]:
+    """Give the inner play this checkout's configuration, and the programs of this Python.
+
+    What it keeps for a while lies with its `artifacts`, which do not outlive it.
+    """
     programs = str(Path(sys.executable).parent)
     return {
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_LOCAL_TEMP": str(artifacts / "tmp"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner would switch it off
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "playbooks" / "callback_plugins"),
@@ -121,18 +131,29 @@ def run_play(
 
     `on_result` gets (host, task, result) of every task or loop item that went well, as it ends;
     what it raises ends the play and is raised here.  The play's output is kept in `work` when
-    the play did not go well, and removed otherwise.
+    the play did not go well, and removed otherwise.  Raises CampaignError where `work` lies on a full disk, before
+    anything that the play says is lost for lack of room, and PlayError where the play ended without saying why.
     """
     listener = _Listener(on_result)
     path = playbook if isinstance(playbook, Path) else CHECKOUT / "playbooks" / f"{playbook}.yml"
     ident = f"{path.stem}-{uuid.uuid4().hex[:8]}"
     work = work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
+
+    def is_over() -> bool:
+        if listener.error is None:
+            try:
+                refuse_full_disk(work)  # on which what the play says would be lost
+            except CampaignError as exc:
+                listener.error = exc
+        return listener.error is not None or cancelled()
+
     # Not as `extravars`, which ansible-runner puts on the command line, for all to see.
     variables_file = work / f"{ident}.json"
-    variables_file.touch(mode=0o600)
-    variables_file.write_bytes(msgspec.json.encode(dict(variables)))
     try:
+        work.mkdir(parents=True, exist_ok=True)
+        refuse_full_disk(work)
+        variables_file.touch(mode=0o600)
+        variables_file.write_bytes(msgspec.json.encode(dict(variables)))
         runner = ansible_runner.run(
             private_data_dir=str(work),
             project_dir=str(CHECKOUT),
@@ -141,16 +162,18 @@ def run_play(
             ident=ident,
             limit=limit,
             cmdline=f"-e @{shlex.quote(str(variables_file))}",
-            envvars=_environment(),
+            envvars=_environment(work / "artifacts" / ident),
             settings={"pexpect_timeout": 1},
             event_handler=listener,
-            cancel_callback=lambda: listener.error is not None or cancelled(),
+            cancel_callback=is_over,
             quiet=True,
             suppress_env_files=True,
             fact_cache=str(work / "artifacts" / ident / "fact_cache"),
         )
+    except (OSError, ValueError) as exc:  # it cannot write, or read what it could not write whole
+        raise CampaignError(f"{work}: a play cannot be followed ({exc}); free some space and run again") from exc
     finally:
-        variables_file.unlink()
+        variables_file.unlink(missing_ok=True)
     log = work / f"{ident}.log"
     result = PlayResult(status=runner.status, log=log, failed=listener.failed, unreachable=listener.unreachable)
     _keep_log(work / "artifacts" / ident, log, keep=not result.ok)
@@ -165,7 +188,8 @@ def _keep_log(artifacts: Path, log: Path, *, keep: bool) -> None:
     """Keep the output alone: the rest of the artifacts holds the whole environment."""
     output = artifacts / "stdout"
     if keep and output.exists():
-        shutil.copyfile(output, log)
+        with contextlib.suppress(OSError):  # a full disk is complained of by what matters more
+            output.replace(log)
     shutil.rmtree(artifacts, ignore_errors=True)
 
 

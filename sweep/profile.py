@@ -109,6 +109,7 @@ class _Profiling:
         self._models = models
         self._variables = variables
         self._lock = Lock()
+        self._field = PlayField(testbed, variables)
         self._failed: list[str] = []
         self._total = 0
         self._done = 0
@@ -122,6 +123,9 @@ class _Profiling:
         with new_secret(self._campaign.folder) as secret_file, ThreadPoolExecutor(max(1, len(ready))) as pool:
             for future in [pool.submit(self._run_lane, lane, secret_file) for lane in ready]:
                 future.result()
+        left = self._field.tidy_up(self._screen.line, self._control.leaving)
+        for device, reason in left.items():
+            self._screen.line(f"WARNING: {device} is left to end its stage by itself: {reason}")
         if self._options.shared.report and not self._control.cancelled():
             self._report()
         for text in self._failed:
@@ -129,9 +133,8 @@ class _Profiling:
         return EXIT_FAILED if self._failed else EXIT_OK
 
     def _prepare(self, devices: tuple[str, ...]) -> dict[str, str]:
-        field = PlayField(self._testbed, self._variables)
-        field.clear_leftovers(self._campaign.folder)
-        return field.make_ready(
+        self._field.clear_leftovers(self._campaign.folder)
+        return self._field.make_ready(
             devices,
             shards={model: (wanted.manifest.manifest_id, wanted.inputs_id) for model, wanted in self._models.items()},
             idle_s=_IDLE_S,
@@ -151,6 +154,7 @@ class _Profiling:
 
     def _profile(self, model: str, device: str, secret_file: Path) -> None:
         wanted = self._models[model]
+        self._field.started_on(device)
         self._screen.state(f"{model} on {device}", self._done, self._total)
         answer = ask_device(
             device,

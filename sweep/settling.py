@@ -31,6 +31,7 @@ class _Runs(msgspec.Struct):
 
     outcomes: dict[int, Status] = {}
     figures: dict[int, tuple[float, ...]] = {}
+    lost: set[int] = set()
     again: set[int] = set()
     half_width: float | None = None
 
@@ -41,7 +42,8 @@ class Settling:
     A cell is *settled* once it has ``repeats`` ok runs and its 95 % interval's half width is no more than
     ``target_percent`` of its figure: latency at window 1, throughput above.  It is *given up* once
     ``repeats`` runs of it have failed and none was ok.  Of neither are further repeats wanted; nor beyond
-    ``most_repeats``.  With ``retry_failed`` the repeats that had failed when this began are wanted once more.
+    ``most_repeats``.  With ``retry_failed`` the repeats that had failed when this began are wanted once more, and so
+    are those that :meth:`want_again` names.
     """
 
     def __init__(self, options: Options, rows: Iterable[Row] = ()) -> None:
@@ -56,8 +58,14 @@ class Settling:
                 runs.again = {repeat for repeat, outcome in runs.outcomes.items() if outcome != "ok"}
 
     def note(self, row: Row) -> None:
-        """Take a row into account; an ``ok`` is never taken back, and the first one counts."""
+        """Take a row into account; an ``ok`` is never taken back, and the first one counts.
+
+        That a device was lost is no fault of the cell: the first time a repeat is as if not run, the second it failed.
+        """
         runs = self._cells[row.cell_id]
+        if row.lost and row.repeat not in runs.lost and row.repeat not in runs.outcomes:
+            runs.lost.add(row.repeat)
+            return
         runs.again.discard(row.repeat)
         if runs.outcomes.get(row.repeat) == "ok":
             return
@@ -66,6 +74,18 @@ class Settling:
         if figure:
             runs.figures[row.repeat] = figure
             runs.half_width = None
+
+    def want_again(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Want repeats once more that failed on a device which has been made ready anew."""
+        for cell_id, repeat in keys:
+            runs = self._cells[cell_id]
+            if runs.outcomes.get(repeat, "ok") != "ok":
+                runs.again.add(repeat)
+
+    def want_no_more(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Take back what :meth:`want_again` asked for, as far as it was not run."""
+        for cell_id, repeat in keys:
+            self._cells[cell_id].again.discard(repeat)
 
     def wants(self, cell_id: str, repeat: int) -> bool:
         """Whether this repeat of the cell is still to be run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
 
 from stage_runtime.formats.row import Row
 from sweep.progress import clock
@@ -24,15 +23,15 @@ class TimeShares:
         self._spans: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._inside: dict[tuple[str, str], float] = defaultdict(float)
 
-    def add(self, row: Row) -> None:
-        """Take a run's times into account; one that never began has none."""
+    def add(self, row: Row, ended_s: float) -> None:
+        """Take the times of a run into account that ended at `ended_s` of this machine's clock, if it ever began."""
         if not row.started:
             return
-        began = datetime.fromisoformat(row.started).timestamp()
+        began = ended_s - row.elapsed_s
         condition = (row.chain, row.network)
         self._measuring_s += row.measuring_s
         self._cells_s += row.elapsed_s
-        self._spans[condition] += [began, began + row.elapsed_s]
+        self._spans[condition] += [began, ended_s]
         self._inside[condition] += row.elapsed_s
 
     def describe(self, elapsed_s: float) -> str:

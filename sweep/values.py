@@ -11,6 +11,7 @@ from sweep.errors import OptionError, unknown
 _T = TypeVar("_T")
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
+MOST = 2**53 - 1  # what JSON keeps
 _FALSE = frozenset({"false", "no", "off", "0"})
 
 
@@ -41,8 +42,8 @@ def once(name: str, value: Any, parsed: tuple[_T, ...]) -> tuple[_T, ...]:
 def integer(name: str, value: Any, least: int) -> int:
     """Take a whole number from `least`."""
     word = text(name, value)
-    if not re.fullmatch(r"-?\d+", word) or int(word) < least:
-        raise OptionError(f"option `{name}`: got `{word}`, accepted: whole numbers from {least}")
+    if not re.fullmatch(r"-?\d{1,16}", word, re.ASCII) or not least <= int(word) <= MOST:
+        raise OptionError(f"option `{name}`: got `{word[:40]}`, accepted: whole numbers from {least} to {MOST}")
     return int(word)
 
 

@@ -65,7 +65,13 @@ class ContestField:
             cancelled=cancelled,
         )
 
-    def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> ConditionRun:
+    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:
+        """Leave nothing running; see the interface."""
+        return self._field.tidy_up(say, leaving)
+
+    def condition(
+        self, record: ConditionRecord, *, secret_file: Path, idle_s: float, ending: Sequence[str]
+    ) -> ConditionRun:
         """Get a condition's cells ready to be run, with jobs between them."""
         mixed = InterleavedRecord(record, self._between(record.campaign.folder), self._control.stopping)
         return self._field.condition(
@@ -73,6 +79,7 @@ class ContestField:
             cast("ConditionRecord", mixed),
             secret_file=secret_file,
             idle_s=max(idle_s, _LEAST_IDLE_S),
+            ending=ending,
         )
 
 

@@ -23,7 +23,9 @@ from sweep.direct.probing import measure_links
 from sweep.direct.stages import Keeper, Stage
 from sweep.direct.world import broken_world, world_for
 from sweep.errors import StageError
+from sweep.losses import explain
 from sweep.places import CACHE, CHECKOUT
+from sweep.secret import certificates_beside, tls_files
 from sweep.testbed import Device, Testbed
 from sweep.worlds import needs_world
 
@@ -38,6 +40,7 @@ class StageOrders(NamedTuple):
     idle_s: float
     oversubscribed: bool
     uses_rpc: bool
+    tls: bool = False
 
 
 class DirectField:
@@ -98,9 +101,20 @@ class DirectField:
             say(_describe(device, confinement, had))
         return parked
 
-    def condition(self, record: ConditionRecord, *, secret_file: Path, idle_s: float) -> DirectCondition:
+    def condition(
+        self,
+        record: ConditionRecord,
+        *,
+        secret_file: Path,
+        idle_s: float,
+        ending: Sequence[str],  # noqa: ARG002 - the stages end with each condition
+    ) -> DirectCondition:
         """Get the cells ready to be run; the stages start when they are."""
         return DirectCondition(self, record, secret_file=secret_file.resolve(), idle_s=idle_s)
+
+    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG002
+        """Nothing is left: the stages end with each condition."""
+        return {}
 
     @contextlib.contextmanager
     def stages(
@@ -150,6 +164,7 @@ class DirectField:
             shards_dir=str(CACHE / "shards"),
             inputs_dir=str(CACHE / "inputs"),
             secret_file=str(told.secret_file),
+            tls=tls_files(certificates_beside(told.secret_file), device.name) if told.tls else None,
             log_file=str(folder / "stage.log"),
             lease_file=str(folder / "link.lease"),
             lifetime_s=_LIFETIME_S,
@@ -184,6 +199,7 @@ class DirectCondition:
             idle_s=self._idle_s,
             oversubscribed=any(text.startswith("oversubscribed") for text in self._record.warnings),
             uses_rpc=self._uses_rpc,
+            tls=any(cell.tls for cell in self._record.cells),
         )
         try:
             with self._field.stages(self._devices, told, cancelled) as stages:
@@ -218,6 +234,9 @@ class DirectCondition:
                 measured = no_rpc if no_rpc is not None and refused else stages[0].run(cell, cancelled)
                 if cancelled():
                     return  # what was measured is an interruption
+                if measured.lost:
+                    became = {stage.config.device: stage.became() for stage in stages}
+                    measured = explain(cell, measured, became)
                 if not self._record.take_measurement(cell, measured, refused=refused):
                     return
 

@@ -22,6 +22,7 @@ from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig
 from stage_runtime.stage.__main__ import EXIT_PORT
+from stage_runtime.stage.obituary import cause
 from sweep.direct.confine import Confinement
 from sweep.errors import StageError
 from sweep.places import CHECKOUT
@@ -139,6 +140,10 @@ class Stage:
                         control.kill()  # the stage notices, and ends the run
         return self._read(said, complained, control.returncode)
 
+    def became(self) -> str:
+        """Say what became of the process, as a device says it of its stage."""
+        return cause(Path(self.config.control_socket).parent)
+
     def stop(self) -> None:
         """End the process, asked first and then killed."""
         if self._process is None:
@@ -158,7 +163,7 @@ class Stage:
             words = (complained + said).decode(errors="replace").strip()[-_LAST_WORDS:] or "nothing"
             reason = f"the control command ended with {status} ({exc}): {words}"
             return Measurement(status="failed", failed_device=self.config.device, reason=reason)
-        if measured.status == "ok" or measured.failed_device is not None or self.alive:
+        if measured.status == "ok" or self.alive or measured.failed_device not in {None, self.config.device}:
             return measured
         reason = f"{measured.reason}; its stage has ended: {self._last_words()}"
         return msgspec.structs.replace(measured, failed_device=self.config.device, reason=reason)

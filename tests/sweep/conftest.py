@@ -79,4 +79,6 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> D
     plays = FakePlays()
     monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
+    monkeypatch.setattr("sweep.leftovers.run_play", plays)
+    monkeypatch.setattr("sweep.lanes._PAUSE_S", 0.02)
     return Driver(tmp_path / "results", plays, small_testbed())

@@ -18,7 +18,7 @@ from sweep.condition import make_row
 from sweep.errors import PlayError
 from sweep.matrix import Run, cell_for
 from sweep.options import Options, parse_options
-from sweep.play_field import PROVENANCE_TASK
+from sweep.play_field import OBITUARY_TASK, PROVENANCE_TASK
 from sweep.plays import PlayResult
 from sweep.testbed import Device, Testbed
 
@@ -72,6 +72,7 @@ def options(**given: Any) -> Options:
         "warmup": 1,
         "window": 1,
         "report": False,
+        "patience_s": 0,
     }
     return parse_options(plain | given)
 
@@ -190,7 +191,8 @@ class FakePlays:
     """Stand in for ``run_play``: answer each cell by `measure`, and other plays by `refused`.
 
     `refused` maps a playbook to the hosts it fails on, with reasons; `broken` names playbooks
-    that cannot be run at all.  As the real one does, a condition's play looks at its stop file before each cell.
+    that cannot be run at all; where ``cancelled_fails``, one that is cancelled did not go well.  As the real one
+    does, a condition's play looks at its stop file before each cell.
     """
 
     def __init__(self, measure: Callable[[Cell], Measurement | None] = lambda _cell: good()) -> None:
@@ -198,6 +200,8 @@ class FakePlays:
         self.refused: dict[str, dict[str, str]] = {}
         self.broken: dict[str, str] = {}
         self.refused_transports: set[str] = set()
+        self.became: dict[str, str] = {}
+        self.cancelled_fails = False
         self.on_call: Callable[[str], None] = lambda _playbook: None
         self.calls: list[tuple[str, str, Mapping[str, Any]]] = []
         self.measured: list[Cell] = []
@@ -225,7 +229,8 @@ class FakePlays:
         failed = {host: why for host, why in self.refused.get(playbook, {}).items() if host in limit.split(",")}
         if playbook == "condition" and not failed:
             self._condition(variables, on_result, cancelled)
-        return PlayResult(status="failed" if failed else "successful", log=work / "log", failed=failed, unreachable={})
+        status = "failed" if failed else "canceled" if self.cancelled_fails and cancelled() else "successful"
+        return PlayResult(status=status, log=work / "log", failed=failed, unreachable={})
 
     def _condition(
         self,
@@ -253,6 +258,10 @@ class FakePlays:
             else:
                 continue
             break
+        if Path(variables["condition_stop_file"]).exists():
+            for host, became in self.became.items():
+                said = msgspec.json.encode({"cause": became}).decode()
+                on_result(host, f"x : {OBITUARY_TASK}", {"stdout": f"a banner\r\n{said}\r\n"})
         with self._lock:
             self.running.discard(me)
 

@@ -127,6 +127,21 @@ def test_a_cell_that_cannot_be_run_is_a_failed_cell_and_no_failed_task(
     assert reason in result["measurement"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        ({"rc": 0, "stdout": '{"status": "failed", "lost": true}', "stderr": ""}, True),
+        ({"rc": 0, "stdout": '{"status": "failed", "lost": false}', "stderr": ""}, False),
+        (AnsibleConnectionFailure("no route"), True),
+    ],
+)
+def test_behind_a_cell_that_lost_a_device_none_is_run(device: Device, answer: Any, *, lost: bool) -> None:
+    device.answer = answer
+    assert device.run()["measurement"].get("lost", False) is lost
+    assert Path(str(device.arguments["stop_file"])).exists() is lost
+    assert device.run().get("skipped", False) is lost
+
+
 def test_a_long_answer_is_cut_to_its_end(device: Device) -> None:
     device.answer = {"rc": 1, "stdout": "", "stderr": "x" * 10_000 + "the end"}
     reason = device.run()["measurement"]["reason"]

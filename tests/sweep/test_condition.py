@@ -53,7 +53,7 @@ class Bench:
             on_row=self.seen.append,
         )
         field = PlayField(TESTBED, {"extra": 1})
-        self.condition = field.condition(self.record, secret_file=self.secret, idle_s=120)
+        self.condition = field.condition(self.record, secret_file=self.secret, idle_s=120, ending=["v2"])
 
     def run(self, cancelled: Callable[[], bool] = lambda: False) -> ConditionOutcome:
         with self.record:

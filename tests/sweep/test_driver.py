@@ -68,18 +68,60 @@ def test_cells_that_could_not_be_run_are_3_and_the_same_command_runs_them(drive:
     assert len(drive.rows) == 4
 
 
-def test_three_failures_in_a_row_end_a_condition_and_others_go_on(drive: Driver) -> None:
+def test_three_failures_in_a_row_end_a_condition_others_go_on_and_every_cell_has_its_try(drive: Driver) -> None:
     def measure(cell: Cell) -> Measurement:
         return bad("r2") if cell.chain == "real" and cell.network == "lan" else good()
 
-    assert drive(measure, **TWO_LANES, repeats=2) == EXIT_CELLS_MISSING
-    assert Counter((row.chain, row.network, row.status) for row in drive.rows) == {
-        ("real", "lan", "failed"): 3,
-        ("real", "slow", "ok"): 8,
-        ("other", "lan", "ok"): 8,
-        ("other", "slow", "ok"): 8,
-    }
-    assert "NOT RUN: 4 cells of real (r1 → r2) under lan: r2: failed 3 cells in a row" in drive.screen.text
+    assert drive(measure, **TWO_LANES, repeats=2) == EXIT_CELLS_FAILED
+    counts = Counter((row.chain, row.network, row.status) for row in drive.rows)
+    assert counts.pop(("real", "lan", "failed")) == 9, "three tries of three cells each"
+    assert counts == {("real", "slow", "ok"): 8, ("other", "lan", "ok"): 8, ("other", "slow", "ok"): 8}
+    lan = {(row.cell_id, row.repeat) for row in drive.rows if row.status == "failed"}
+    assert len(lan) == 8, "what failed comes last when it is tried again"
+    said = "PUT ASIDE until all else is done: real (r1 → r2) under lan: r2: failed 3 cells in a row"
+    assert said in drive.screen.text
+    assert "4 failed, 0 not run" in drive.screen.text
+
+
+def test_cells_that_failed_with_a_lost_device_are_measured_when_it_is_back(drive: Driver) -> None:
+    away = iter([True] * 3)
+    assert drive(lambda _cell: bad("v2") if next(away, False) else good(), networks="lan,slow") == EXIT_OK
+    counts = Counter((row.cell_id, row.repeat, row.status) for row in drive.rows)
+    assert Counter(status for _, _, status in counts) == {"failed": 3, "ok": 8}
+    assert set(counts.values()) == {1}
+    assert [playbook for playbook, _, _ in drive.plays.calls] == [
+        *("virtual_up", "provision", "shards", "condition"),
+        *("virtual_up", "provision", "shards", "condition", "condition"),
+    ]
+    assert [limit for playbook, limit, _ in drive.plays.calls if playbook == "provision"] == [
+        "v1,v2,localhost",
+        "v2,localhost",
+    ], "the lost device alone is made ready again"
+    assert drive() == EXIT_OK
+    assert drive.plays.calls == [], "nothing is missing"
+
+
+def test_cells_refused_for_lack_of_a_world_are_run_in_a_fresh_one(drive: Driver) -> None:
+    def measure(cell: Cell) -> Measurement:
+        return bad("v1") if cell.transport in drive.plays.refused_transports else good()
+
+    def mend(_playbook: str) -> None:
+        if [name for name, _, _ in drive.plays.calls].count("condition") > 1:
+            drive.plays.refused_transports.clear()
+
+    drive.plays.refused_transports.add("rpc")
+    drive.plays.on_call = mend
+    assert drive(measure, transports="tcp,rpc") == EXIT_OK
+    assert Counter((row.transport, row.status) for row in drive.rows) == {("tcp", "ok"): 4, ("rpc", "ok"): 4}
+    worlds = [variables["condition_world"] for name, _, variables in drive.plays.calls if name == "condition"]
+    assert len(set(worlds)) == len(worlds) == 2
+
+
+def test_cells_refused_twice_are_failed_rows(drive: Driver) -> None:
+    drive.plays.refused_transports.add("rpc")
+    status = drive(lambda cell: bad("v1") if cell.transport == "rpc" else good(), transports="tcp,rpc")
+    assert status == EXIT_CELLS_FAILED
+    assert Counter((row.transport, row.status) for row in drive.rows) == {("tcp", "ok"): 4, ("rpc", "failed"): 4}
 
 
 def test_a_parked_device_keeps_only_its_chains_from_running(drive: Driver) -> None:
@@ -92,11 +134,57 @@ def test_a_parked_device_keeps_only_its_chains_from_running(drive: Driver) -> No
     assert shards == ["r1,r3,r4,localhost"], "a parked device is left alone"
 
 
+def test_a_parked_device_that_comes_back_is_swept_as_well(drive: Driver) -> None:
+    drive.plays.refused["provision"] = {"r2": "unreachable: no route"}
+
+    def measure(_cell: Cell) -> Measurement:
+        drive.plays.refused.clear()
+        return good()
+
+    assert drive(measure, **TWO_LANES, patience_s=5) == EXIT_OK
+    assert Counter(row.chain for row in drive.rows) == {"real": 8, "other": 8}
+
+
 def test_preparation_that_cannot_be_run_parks_all(drive: Driver) -> None:
     drive.plays.broken["provision"] = "no such playbook"
     assert drive() == EXIT_CELLS_MISSING
     assert [playbook for playbook, _, _ in drive.plays.calls] == ["virtual_up", "provision"]
     assert "PARKED v1: no such playbook" in drive.screen.text
+
+
+def test_what_a_play_that_failed_left_on_its_devices_is_reset_in_the_end(drive: Driver) -> None:
+    drive.plays.refused["condition"] = {"v2": "no sch_netem"}
+    drive()
+    playbook, limit, variables = drive.plays.calls[-1]
+    assert (playbook, limit, variables["reset_hosts"]) == ("reset", "v1,v2", "v1,v2")
+    assert variables["link_shape_owner"].endswith(str(Path(__file__).parents[2])), "another's links are let be"
+    assert variables["pi_venv_x"] == 1
+    drive.plays.refused.clear()
+    drive()
+    assert "reset" not in [name for name, _, _ in drive.plays.calls], "a play that ends well leaves nothing"
+    endings = [variables["condition_ending"] for name, _, variables in drive.plays.calls if name == "condition"]
+    assert endings == [["v1", "v2"]]
+
+
+def test_a_device_that_cannot_be_reset_is_named(drive: Driver) -> None:
+    drive.plays.refused |= {"condition": {"v2": "gone"}, "reset": {"v2": "unreachable: gone"}}
+    drive()
+    assert "WARNING: v2 is left to end its stage and clear its links by itself: unreachable: gone" in drive.screen.text
+
+
+@pytest.mark.parametrize(("interrupts", "reset"), [(1, False), (2, True), (3, False)])
+def test_an_interrupted_sweep_leaves_nothing_running_unless_told_to(
+    drive: Driver, interrupts: int, reset: bool
+) -> None:
+    def measure(_cell: Cell) -> Measurement:
+        for _ in range(interrupts):
+            drive.control.interrupt()
+        return good()
+
+    drive.plays.cancelled_fails = True
+    assert drive(measure) == EXIT_CELLS_MISSING
+    assert ("reset" in [name for name, _, _ in drive.plays.calls]) is reset
+    assert ("is left to end its stage" in drive.screen.text) is (interrupts == 3)
 
 
 def test_only_virtual_devices_are_brought_up(drive: Driver) -> None:
@@ -372,6 +460,37 @@ class TestControl:
         control.on_finish(lambda: told.append("late"))
         assert told == ["early", "late"]
 
+    def test_a_third_interrupt_leaves_and_each_is_answered(self) -> None:
+        control = Control()
+        said = []
+        for _ in range(3):
+            assert not control.leaving()
+            control.interrupt()
+            said.append(control.answer())
+        assert control.leaving()
+        assert len(set(said)) == 3
+        assert said[0].startswith("stopping after the running cell")
+
+    def test_what_went_wrong_elsewhere_stops_it_once(self) -> None:
+        control = Control()
+        told: list[int] = []
+        control.on_finish(lambda: told.append(1))
+        control.finish()
+        control.finish()
+        assert told == [1]
+        assert control.stopping()
+        assert not control.cancelled()
+
+    def test_waiting_ends_when_it_is_stopped(self) -> None:
+        control = Control()
+        assert control.wait(0.01)
+        timer = threading.Timer(0.05, control.interrupt)
+        timer.start()
+        began = time.monotonic()
+        assert not control.wait(600)
+        assert time.monotonic() - began < 60
+        timer.join()
+
     def test_a_front_end_that_is_gone_cancels(self) -> None:
         gone = [False]
         control = Control(abandoned=lambda: gone[0])
@@ -379,3 +498,4 @@ class TestControl:
         gone[0] = True
         assert control.cancelled()
         assert control.stopping()
+        assert control.leaving()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sweep.errors import PlayError
+from sweep.errors import CampaignError, PlayError
 from sweep.plays import reason_of, run_play
 
 PRIVATE = "must not be written anywhere"
@@ -113,6 +113,16 @@ def run_with_a_listener_that_raises(ground: Playground) -> Any:
     return ground.run(SLOW, on_result=raise_it)
 
 
+def run_on_a_disk_that_fills(ground: Playground) -> Any:
+    def refuse(folder: Path) -> None:
+        if folder == ground.work and ground.results:
+            raise CampaignError(f"{folder}: its disk is full")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweep.plays.refuse_full_disk", refuse)
+        return ground.run(SLOW)
+
+
 def run_cancelled(ground: Playground) -> Any:
     return ground.run(SLOW, cancelled=lambda: bool(ground.results))
 
@@ -191,6 +201,27 @@ def test_what_a_listener_raises_ends_the_play_and_is_raised(scenes: Scenes) -> N
     assert "PLAY RECAP" not in (scene.ground.work / log).read_text(), "the play did not go on to its end"
 
 
+def test_a_play_on_a_disk_that_fills_ends_before_what_it_says_is_lost(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    try:
+        with pytest.raises(CampaignError, match="its disk is full"):
+            run_on_a_disk_that_fills(ground)
+    finally:
+        ground.gate.touch()
+    assert [task for _, task, _ in ground.results] == ["Wait"]
+    assert not (ground.work / "artifacts").exists() or not list((ground.work / "artifacts").iterdir())
+
+
+def test_a_play_whose_words_cannot_be_kept_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_given: object) -> None:
+        raise ValueError("Expecting value: line 1 column 1 (char 0)")  # as of a file that was cut short
+
+    monkeypatch.setattr("sweep.plays.ansible_runner.run", run)
+    with pytest.raises(CampaignError, match=r"a play cannot be followed \(Expecting value.*free some space"):
+        Playground(tmp_path).run(SLOW)
+    assert Playground(tmp_path).left == [], "nor are its variables left"
+
+
 def test_a_cancelled_play_ends_without_a_complaint(scenes: Scenes) -> None:
     scene = scenes[run_cancelled]
     assert not scene.outcome.ok
@@ -233,3 +264,8 @@ def test_a_long_reason_keeps_its_end() -> None:
     reason = reason_of({"msg": "x" * 10_000 + "the end"})
     assert reason.endswith("the end")
     assert len(reason) < 700
+
+
+def test_a_host_key_that_is_not_known_is_explained() -> None:
+    said = "Failed to connect to the host via ssh: No ED25519 host key is known for 10.0.0.9. Host key verification failed."
+    assert "ansible-playbook playbooks/trust.yml asks for it once" in reason_of({"msg": said, "unreachable": True})

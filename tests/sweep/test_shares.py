@@ -11,16 +11,16 @@ TESTBED = small_testbed()
 RUNS = plan_matrix(options(), TESTBED, {"alexnet": tuple(range(1, 13))}, {})[0].runs
 
 
-def row(second: int, elapsed_s: float, measuring_s: float, network: str = "lan") -> Row:
-    started = f"2026-01-01T00:00:{second:02}+00:00"
-    made = row_of(RUNS[0], TESTBED, good(started=started, elapsed_s=elapsed_s, measuring_s=measuring_s))
+def row(elapsed_s: float, measuring_s: float, network: str = "lan") -> Row:
+    made = row_of(RUNS[0], TESTBED, good(elapsed_s=elapsed_s, measuring_s=measuring_s))
     return Row(**{name: getattr(made, name) for name in Row.__struct_fields__} | {"network": network})
 
 
 def test_every_second_belongs_to_one_share() -> None:
     shares = TimeShares()
-    for one in (row(10, 5, 4), row(16, 4, 3), row(40, 10, 9, network="wifi")):
-        shares.add(one)
+    shares.add(row(5, 4), ended_s=15)
+    shares.add(row(4, 3), ended_s=20)
+    shares.add(row(10, 9, network="wifi"), ended_s=50)
     # lan: 10 s of which 7 measured, 2 set up, 1 between; wifi: 10 s, 9 and 1; 20 s of 40 are neither
     assert shares.describe(40.0) == (
         "swept for 0:40: 16 s measuring, 60 % not (3 s setting cells up, 1 s between cells, 20 s on conditions)"
@@ -29,13 +29,13 @@ def test_every_second_belongs_to_one_share() -> None:
 
 def test_a_run_that_never_began_took_no_time() -> None:
     shares = TimeShares()
-    shares.add(row(10, 5, 5))
-    shares.add(row_of(RUNS[0], TESTBED, good(started="", elapsed_s=0.0, measuring_s=0.0)))
+    shares.add(row(5, 5), ended_s=15)
+    shares.add(row_of(RUNS[0], TESTBED, good(started="", elapsed_s=0.0, measuring_s=0.0)), ended_s=90)
     assert "5 s measuring, 0 % not" in shares.describe(5.0)
 
 
 def test_lanes_that_overlap_do_not_count_twice() -> None:
     shares = TimeShares()
-    shares.add(row(10, 10, 8))
-    shares.add(row(10, 10, 8, network="wifi"))
+    shares.add(row(10, 8), ended_s=20)
+    shares.add(row(10, 8, network="wifi"), ended_s=20)
     assert "16 s measuring, 20 % not" in shares.describe(12.0)

@@ -75,3 +75,4 @@ def make_nothing(monkeypatch: pytest.MonkeyPatch, plays: FakePlays) -> None:
     monkeypatch.setattr("sweep.driver.control_provenance", lambda _checkout: {})
     monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
+    monkeypatch.setattr("sweep.leftovers.run_play", plays)

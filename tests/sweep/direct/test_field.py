@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from stage_runtime.formats.cell import Cell
 from stage_runtime.formats.row import LinkDirection, Measurement, Row
@@ -61,6 +62,9 @@ class MadeUp:
         assert self.config.device == cell.stages[0].device
         self.all.ran.append(cell)
         return self.all.measure(cell)
+
+    def became(self) -> str:
+        return f"{self.config.device} was hit by a test"
 
     def stop(self) -> None:
         self.all.stopped.append(self.config.device)
@@ -166,6 +170,15 @@ def test_a_device_that_keeps_failing_is_not_waited_for(direct: Direct) -> None:
     assert direct() == 3
     assert len(direct.stages.ran) == 3
     assert "two1: failed 3 cells in a row" in direct.screen.text
+
+
+def test_stages_are_started_again_when_one_is_lost_and_the_run_is_made_good(direct: Direct) -> None:
+    answers = iter([good(), structs.replace(bad("two1"), lost=True)])
+    direct.stages.measure = lambda _cell: next(answers, good())
+    assert direct() == 0
+    (lost,) = [row for row in direct.rows if row.status != "ok"]
+    assert lost.reason == "it broke; two1: two1 was hit by a test"
+    assert direct.stages.stopped == ["one1", "two1"] * 2
 
 
 def test_an_interrupt_lets_the_running_cell_end(direct: Direct) -> None:
