@@ -3,7 +3,7 @@
 A lane is a list of conditions of which no two can run at the same time (:mod:`sweep.schedule`).  A device is lost
 when it could not be made ready, or kept a condition's cells from being run.  All conditions without it come first;
 then it is made ready anew and, if that succeeds, the conditions that wait for it are gone on with.  A run that failed
-on a device is run once more in the same way, and again where the device was lost with it.
+on a device is run once more in the same way.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Lane:
         one.tried = True
         one.fruitless = 0 if outcome.ok else one.fruitless + 1
         one.reasons, one.suspects = outcome.reasons, outcome.suspects
-        one.due = tuple(key for key in outcome.failed if outcome.reasons or key not in one.again)
+        one.due = tuple(key for key in outcome.failed if key not in one.again)
         lacks = one.due or (outcome.reasons and outcome.not_run)
         if not lacks or self._control.stopping() or one.fruitless >= _MOST_FRUITLESS:
             self._work.finished(one)

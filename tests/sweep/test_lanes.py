@@ -148,9 +148,12 @@ def test_what_failed_on_a_device_is_run_once_more_after_the_device_was_made_read
     assert work.endings == [(), ("a", "b"), ("a", "b")]
 
 
-def test_what_failed_when_a_device_was_lost_is_run_each_time_that_it_is_back() -> None:
-    failed = ConditionOutcome(rows=3, not_run=0, reasons={"b": "gone"}, ok=1, failed=(("cell", 0),))
-    assert run(Work({"near/lan": [failed] * 4}), "near/lan").ran == ["near/lan"] * 5
+def test_what_failed_twice_is_run_no_more_while_the_rest_goes_on() -> None:
+    failed = ConditionOutcome(rows=3, not_run=2, reasons={"b": "gone"}, ok=1, failed=(("cell", 0),))
+    done = ConditionOutcome(rows=3, not_run=0, reasons={"b": "gone"}, ok=1, failed=(("cell", 0),))
+    work = run(Work({"near/lan": [failed, failed, done]}), "near/lan")
+    assert work.ran == ["near/lan"] * 3
+    assert work.ended == {"near/lan": {"b": "gone"}}
 
 
 def test_what_a_play_says_after_its_last_cell_is_no_reason_for_another_try() -> None:
