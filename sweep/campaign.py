@@ -19,6 +19,7 @@ import msgspec
 from sweep.errors import CampaignError
 from sweep.locks import HeldElsewhere, take_lock
 from sweep.options import Options
+from sweep.room import refuse_full_disk
 
 JOURNAL = "journal.jsonl"
 _SHARED_OPTIONS = (
@@ -74,13 +75,14 @@ def choose_folder(options: Options) -> Path:
 class Campaign:
     """A campaign's folder, held by this process alone while open.
 
-    Raises CampaignError where another process holds it or it cannot be written.
+    Raises CampaignError where another process holds it, it cannot be written, or its disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            refuse_full_disk(folder)
             self._lock = take_lock(folder / ".lock", str(os.getpid()))
         except OSError as exc:
             raise CampaignError(f"results folder `{folder}`: {exc.strerror}; remedy: results=PATH") from exc

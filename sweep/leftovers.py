@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sweep.errors import PlayError
+from sweep.errors import CampaignError, PlayError
 from sweep.places import WORK
 from sweep.plays import run_play
 
@@ -55,7 +55,7 @@ class Leftovers:
                 variables={**self._variables, "reset_hosts": ",".join(devices), "link_shape_owner": owner},
                 cancelled=leaving,
             )
-        except PlayError as exc:
+        except (CampaignError, PlayError) as exc:
             return dict.fromkeys(devices, str(exc))
         finally:
             shutil.rmtree(work, ignore_errors=True)
