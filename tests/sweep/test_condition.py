@@ -141,6 +141,16 @@ def test_the_play_is_told_what_it_needs(bench: BenchMaker) -> None:
     assert "0123" not in str(variables), "the secret itself is in no command line"
 
 
+def test_the_play_is_told_where_certificates_lie_where_cells_are_to_run_under_tls(bench: BenchMaker) -> None:
+    for asked, folder in (("false", ""), ("true", ".tls")):
+        one = bench(tls=asked)
+        one.run()
+        ((_, _, variables),) = one.plays.calls
+        assert Path(variables["condition_tls_folder"]).name == folder
+        assert variables["condition_world_public"] is False
+        assert {row.tls for row in one.seen} == {bool(folder)}
+
+
 def test_a_row_is_in_the_journal_before_it_is_counted(bench: BenchMaker) -> None:
     one = bench()
     written: list[int] = []

@@ -122,6 +122,24 @@ def test_every_cell_becomes_a_row_with_its_links(direct: Direct) -> None:
     assert "4 of 4 cells ok" in direct.screen.text
 
 
+def test_under_tls_each_stage_has_a_certificate_of_its_own_while_it_runs(direct: Direct) -> None:
+    seen: set[Path] = set()
+
+    def measure(_cell: Cell) -> Measurement:
+        for config in direct.stages.configs.values():
+            assert config.tls is not None
+            seen.update(map(Path, (config.tls.key, config.tls.certificate, config.tls.authority)))
+            assert not config.own_keys, "they are the sweep's"
+        assert all(path.exists() for path in seen)
+        return good()
+
+    direct.stages.measure = measure
+    assert direct(tls="true") == 0
+    assert len(seen) == 5, "the authority's is shared"
+    assert not any(path.exists() for path in seen)
+    assert {row.tls for row in direct.rows} == {True}
+
+
 def test_stages_are_told_what_they_compute_on_and_who_is_there(direct: Direct) -> None:
     direct("one1:cpu:2,two1:cuda1", transports="tcp,rpc")
     one, two = direct.stages.configs.values()
