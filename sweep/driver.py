@@ -260,7 +260,7 @@ class _Sweep:
             wanted = [run for run in one.plan.runs if settling.wants(*run.key)]
         # Last, so that cells that always fail do not keep the others from being run.
         last = frozenset(one.again)
-        runs = sorted(wanted, key=lambda run: run.key in last)
+        runs = sorted(wanted, key=lambda run: run.key in last or settling.was_lost(*run.key))
         return ConditionPlan(chain=one.plan.chain, devices=one.plan.devices, network=one.plan.network, runs=tuple(runs))
 
     def put_aside(self, one: Aside) -> None:

@@ -75,6 +75,10 @@ class Settling:
             runs.figures[row.repeat] = figure
             runs.half_width = None
 
+    def was_lost(self, cell_id: str, repeat: int) -> bool:
+        """Whether this repeat was run and lost its device."""
+        return repeat in self._cells[cell_id].lost
+
     def want_again(self, keys: Iterable[tuple[str, int]]) -> None:
         """Want repeats once more that failed on a device which has been made ready anew."""
         for cell_id, repeat in keys:
