@@ -147,7 +147,7 @@ class TlsStream(Stream):
         """Decrypt into ``buffer`` what has come; 0 when the next record is not whole."""
         try:
             with self._lock:
-                count = self._tls.read(buffer.nbytes, buffer)  # type: ignore[arg-type]  # takes any writable buffer
+                count = self._tls.read(buffer.nbytes, buffer)
         except ssl.SSLWantReadError:
             return 0
         except ssl.SSLError as exc:
