@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,23 @@ class Sweep:
 
     def until_said(self, text: str) -> None:
         """Wait until it prints something; fail where it ends before."""
-        until(lambda: text in self.said or self._fail_if_over(text), f"it did not say {text}: {self.said}")
+        self._until(lambda: text in self.said, text)
 
     def until_rows(self, count: int) -> None:
         """Wait until its journal has so many rows; fail where it ends before."""
-        until(lambda: len(self.rows) >= count or self._fail_if_over(f"{count} rows"), f"no {count} rows: {self.said}")
+        self._until(lambda: len(self.rows) >= count, f"{count} rows")
 
-    def _fail_if_over(self, waiting_for: str) -> bool:
-        assert self.process.poll() is None, f"it ended before {waiting_for}: {self.said}"
-        return False
+    def until_row_of(self, chain: str) -> None:
+        """Wait until its journal has a row of a chain; fail where it ends before."""
+        self._until(lambda: any(row["chain"] == chain for row in self.rows), f"a row of {chain}")
+
+    def _until(self, reached: Callable[[], bool], what: str) -> None:
+        """Wait for something of it, on a machine that may be busy with other things."""
+        end = time.monotonic() + END_WITHIN_S
+        while not reached():
+            assert self.process.poll() is None or reached(), f"it ended before {what}: {self.said}"
+            assert time.monotonic() < end, f"in vain: {what}: {self.said}"
+            time.sleep(0.05)
 
     def interrupt(self) -> None:
         """Send what Ctrl-C sends: SIGINT to the whole foreground process group."""

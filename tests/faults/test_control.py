@@ -78,7 +78,7 @@ def test_full_disks_and_a_killed_driver_before_anything_is_measured(bed: Virtual
     assert rows_of(results) == []
     with small_disk(bed, "one", 64) as first, small_disk(bed, "three", 64) as third:
         first.fill(leave_kb=100)
-        third.fill(leave_kb=6000)
+        third.fill(leave_kb=18000)  # enough for the runtime, too little for the shards
         with sweeping(bed, results, **chains) as sweep:
             sweep.until_rows(ALONE)
             assert {row["chain"] for row in sweep.rows} == {"alone"}, "what can still run goes on"
@@ -205,7 +205,7 @@ def test_ssh_refused_half_way_parks_the_chain_until_it_is_let_in_again(bed: Virt
         sweep.until_rows(1)
         with refusing_ssh(bed, "one"):
             sweep.until_said("PUT ASIDE until all else is done: near (one → two) under quick: ")
-            until(lambda: any(row["chain"] == "alone" for row in sweep.rows), "the other chain does not go on")
+            sweep.until_row_of("alone")
             sweep.until_said("PARKED one: unreachable: ")
         assert sweep.end() == 0, sweep.said
     assert "Connection refused" in sweep.said
@@ -263,7 +263,7 @@ def test_a_disk_that_fills_while_shards_are_copied_parks_its_device(bed: Virtual
             sweep.until_said("distributing shards: ")
             until(lambda: _is_copied_to(disk) or bool(sweep.rows), "no shard is copied")
             disk.fill(leave_kb=50)
-            until(lambda: any(row["chain"] == "alone" for row in sweep.rows), "the other chain does not go on")
+            sweep.until_row_of("alone")
             disk.free()
             assert sweep.end() == 0, sweep.said
         assert assert_whole(results, cells=NEAR + ALONE) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def good(**changes: Any) -> Measurement:
         "latency_ms": 12.5,
         "response_ms": 13.0,
         "throughput_ips": 80.0,
-        "started": "2026-01-01T00:00:00+00:00",
+        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "elapsed_s": 0.4,
         "measuring_s": 0.3,
     }

@@ -81,7 +81,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BenchMake
 
 def test_every_cell_becomes_a_row_in_the_plans_order(bench: BenchMaker) -> None:
     one = bench()
-    assert one.run() == ConditionOutcome(rows=4, not_run=0, reasons={})
+    assert one.run() == ConditionOutcome(rows=4, not_run=0, reasons={}, ok=4)
     assert one.seen == one.rows
     assert [(row.cell_id, row.repeat) for row in one.rows] == [run.key for run in one.plan.runs]
     assert [(cell.cell_id, cell.repeat) for cell in one.plays.measured] == [run.key for run in one.plan.runs]

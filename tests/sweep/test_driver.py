@@ -39,9 +39,9 @@ def test_all_well_is_0_and_every_run_is_in_the_journal_once(drive: Driver) -> No
     assert drive.screen.states[-1].startswith("16/16 ")
 
 
-def test_a_cell_that_fails_is_1(drive: Driver) -> None:
+def test_a_cell_that_fails_is_1_once_it_failed_twice(drive: Driver) -> None:
     assert drive(failing("P2")) == EXIT_CELLS_FAILED
-    assert Counter(row.status for row in drive.rows) == {"ok": 3, "failed": 1}
+    assert Counter(row.status for row in drive.rows) == {"ok": 3, "failed": 2}
     assert "3 of 4 cells ok, 1 failed, 0 not run" in drive.screen.text
     assert "retry_failed=true" in drive.screen.text
 
@@ -55,7 +55,8 @@ def test_a_cell_that_failed_stays_so_until_retried(drive: Driver, status: str) -
     assert [cell.split for cell in drive.plays.measured] == ["P2"]
     assert drive(retry_failed=True) == EXIT_OK
     assert drive.plays.calls == []
-    assert [row.status for row in drive.rows if row.split == "P2"] == [status, "ok"]
+    tried = [status] if status == "invalid" else [status, status]  # what failed on a device is run once more
+    assert [row.status for row in drive.rows if row.split == "P2"] == [*tried, "ok"]
 
 
 def test_cells_that_could_not_be_run_are_3_and_the_same_command_runs_them(drive: Driver) -> None:
