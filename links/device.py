@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from links import execute, tc, tcp
+from links import execute, segments, tc, tcp, upkeep
 from links.background import start_in_background
 from links.conditions import LinkSpec, parse_spec
 from links.emulator import client
-from links.guard import guard
-from links.lease import Lease, read_lease, remaining_s, write_lease
-from links.orders import Backend, Plan, State, read_state, write_state
+from links.orders import Backend, Plan, State, read_state
 from links.probe import server
 from stage_runtime.errors import LinkError
 
@@ -28,7 +23,7 @@ def shape(plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
     """
     outgoing = plan.outgoing()
     plan.run_dir.mkdir(parents=True, exist_ok=True)
-    with exclusive(plan.run_dir):
+    with upkeep.exclusive(plan.run_dir):
         state = read_state(plan.state_file)
         _refuse_other_owner(plan, state)
         backend = _choose_backend(plan, outgoing)
@@ -36,7 +31,7 @@ def shape(plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
             same = state is not None and state.backend == backend and _agrees(plan, outgoing, backend)
             nothing = state is None and backend == "none"
             return {"changed": not (same or nothing), "backend": backend, "device": plan.device, "links": []}
-        cleared = state is not None and state.backend != backend and _clear_state(plan.run_dir, state)
+        cleared = state is not None and state.backend != backend and upkeep.clear_state(plan.run_dir, state)
         changed = _APPLY[backend](plan, outgoing) or cleared
         if changed:
             tcp.forget_metrics(plan.address_of(name) for name in outgoing)
@@ -71,13 +66,13 @@ def clear(
     if not run_dir.is_dir() and address is None:
         return {"changed": False}
     run_dir.mkdir(parents=True, exist_ok=True)
-    with exclusive(run_dir):
+    with upkeep.exclusive(run_dir):
         state = read_state(run_dir / "link.state")
         if state is not None and owner not in (None, state.owner):
             return {"changed": False, "owner": state.owner}
-        changed = state is not None and _clear_state(run_dir, state)
+        changed = state is not None and upkeep.clear_state(run_dir, state)
         if owner is None and address is not None:
-            changed = _clear_untold(address, emulator_socket) or changed
+            changed = upkeep.clear_untold(address, emulator_socket) or changed
     return {"changed": changed}
 
 
@@ -89,7 +84,7 @@ def show(run_dir: Path) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "backend": state.backend,
         "owner": state.owner,
-        "remaining_s": _remaining_s(run_dir),
+        "remaining_s": upkeep.left_s(run_dir),
     }
     if state.backend == "user" and state.emulator_socket is not None:
         links = client.ask(state.emulator_socket, "show")["links"]
@@ -99,29 +94,15 @@ def show(run_dir: Path) -> dict[str, Any]:
     return answer
 
 
-@contextlib.contextmanager
-def exclusive(run_dir: Path) -> Iterator[None]:
-    """Keep shape, clear and the guard of one device from working at the same time."""
-    with (run_dir / "link.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _refuse_other_owner(plan: Plan, state: State | None) -> None:
     if state is None or state.owner == plan.owner:
         return
-    left = _remaining_s(plan.run_dir)
+    left = upkeep.left_s(plan.run_dir)
     if left > 0:
         raise LinkError(
             f"the links of {plan.device} are shaped by {state.owner!r} for {left:.0f} s more; "
             "wait for its sweep to end, or stop everything with playbooks/reset.yml"
         )
-
-
-def _remaining_s(run_dir: Path) -> float:
-    lease_file = run_dir / "link.lease"
-    lease = read_lease(lease_file)
-    return 0.0 if lease is None else round(remaining_s(lease.ttl_s, 0.0, (lease_file,)), 1)
 
 
 def _choose_backend(plan: Plan, outgoing: dict[str, LinkSpec]) -> Backend:
@@ -140,11 +121,11 @@ def _choose_backend(plan: Plan, outgoing: dict[str, LinkSpec]) -> Backend:
 
 def _apply_none(plan: Plan, _: dict[str, LinkSpec]) -> bool:
     state = read_state(plan.state_file)
-    return state is not None and _clear_state(plan.run_dir, state)
+    return state is not None and upkeep.clear_state(plan.run_dir, state)
 
 
 def _apply_user(plan: Plan, outgoing: dict[str, LinkSpec]) -> bool:
-    _begin_lease(plan, "user", None)
+    upkeep.begin(plan, "user")
     order = {
         "owner": plan.owner,
         "ttl_s": plan.ttl_s,
@@ -159,7 +140,7 @@ def _apply_user(plan: Plan, outgoing: dict[str, LinkSpec]) -> bool:
     try:
         return bool(client.ask(_socket(plan), "shape", order=order)["changed"])
     except LinkError:
-        _forget(plan.run_dir, read_state(plan.state_file))
+        upkeep.forget(plan.run_dir, read_state(plan.state_file))
         raise
 
 
@@ -169,16 +150,16 @@ def _apply_tc(plan: Plan, outgoing: dict[str, LinkSpec]) -> bool:
     qdiscs = execute.run_json(tc.show_command(interface))
     ours = tc.root_state(interface, qdiscs)
     if ours and tc.agrees(tc_plan, qdiscs, execute.run_json(tc.filter_command(interface))):
-        _begin_lease(plan, "tc", interface)
+        upkeep.begin(plan, "tc", interface, loses=tc_plan.loses)
         return False
     if ours:
         execute.run_all(tc.clear_commands(interface))
-    _begin_lease(plan, "tc", interface)
     try:
+        upkeep.begin(plan, "tc", interface, loses=tc_plan.loses)
         execute.run_all(tc.apply_commands(tc_plan))
     except LinkError:
         execute.succeeds(tc.clear_commands(interface)[0])
-        _forget(plan.run_dir, read_state(plan.state_file))
+        upkeep.forget(plan.run_dir, read_state(plan.state_file))
         raise
     return True
 
@@ -190,65 +171,6 @@ def _tc_plan(plan: Plan, outgoing: dict[str, LinkSpec]) -> tc.TcPlan:
     interface = plan.interface or execute.interface_of(plan.address)
     peers = [tc.PeerLink(address=plan.address_of(name), spec=spec) for name, spec in outgoing.items()]
     return tc.plan_links(interface=interface, peers=peers, ssh_ports=plan.ssh_ports, netem=execute.has_netem())
-
-
-def _begin_lease(plan: Plan, backend: Backend, interface: str | None) -> None:
-    """Write the lease and the state before anything is shaped, and see that somebody enforces them."""
-    write_lease(plan.lease_file, Lease(owner=plan.owner, ttl_s=plan.ttl_s))
-    former = read_state(plan.state_file)
-    state = State(
-        owner=plan.owner,
-        backend=backend,
-        address=plan.address,
-        interface=interface,
-        emulator_socket=plan.emulator_socket if backend == "user" else None,
-        slow_start_after_idle=(former.slow_start_after_idle if former is not None else None) or tcp.to_put_back(),
-    )
-    write_state(plan.state_file, state)
-    tcp.keep_windows()
-    if backend == "tc":
-        run_dir = plan.run_dir.absolute()
-        start_in_background(lambda: guard(run_dir, expire), log=run_dir / "link.log")
-
-
-def expire(run_dir: Path) -> bool:
-    """Clear the shaping if its lease ran out; False when there is nothing left to guard."""
-    with exclusive(run_dir):
-        state = read_state(run_dir / "link.state")
-        if state is None:
-            return False
-        if _remaining_s(run_dir) > 0:
-            return True
-        _clear_state(run_dir, state)
-        return False
-
-
-def _clear_state(run_dir: Path, state: State) -> bool:
-    changed = _clear_untold(state.address, state.emulator_socket, state.interface if state.backend == "tc" else None)
-    _forget(run_dir, state)
-    (run_dir / "link.lease").unlink(missing_ok=True)
-    return changed
-
-
-def _forget(run_dir: Path, state: State | None) -> None:
-    """Remove the state, and put back what was changed beside the link itself."""
-    tcp.put_back(state.slow_start_after_idle if state is not None else None)
-    (run_dir / "link.state").unlink(missing_ok=True)
-
-
-def _clear_untold(address: str, emulator_socket: Path | None, interface: str | None = None) -> bool:
-    """Clear by the backends' own knowledge; an emulator that is gone shapes nothing."""
-    if emulator_socket is not None:
-        if not client.answers(emulator_socket):
-            return False
-        return bool(client.ask(emulator_socket, "clear", owner=None, sources=[address])["changed"])
-    interface = interface or execute.find_interface(address)
-    if interface is None or not Path("/sys/class/net", interface).exists():
-        return False
-    if not tc.is_ours(execute.run_json(tc.show_command(interface))):
-        return False
-    execute.run_all(tc.clear_commands(interface))
-    return True
 
 
 def _agrees(plan: Plan, outgoing: dict[str, LinkSpec], backend: Backend) -> bool:
@@ -275,6 +197,8 @@ def _in_force(plan: Plan, outgoing: dict[str, LinkSpec], backend: Backend) -> di
         qdiscs = execute.run_json(tc.show_command(tc_plan.interface))
         found = tc.in_force(tc_plan, qdiscs)
         problems = tc.differences(tc_plan, qdiscs, execute.run_json(tc.filter_command(tc_plan.interface)))
+        if tc_plan.loses and (most := segments.most_packets(tc_plan.interface)) != segments.SINGLE:
+            problems.append(f"{tc_plan.interface}: asked to lose single packets, segments of {most} in force")
     if problems:
         raise LinkError(f"{plan.device}: what is in force is not what was asked: {'; '.join(problems)}")
     return {name: found.get(plan.address_of(name), LinkSpec()) for name in outgoing}

@@ -86,6 +86,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is shaped on this device: enough to clear it whatever became of its owner.
 
     ``slow_start_after_idle`` is the kernel's setting before it was switched off; None where it was not.
+    ``segment_packets`` is likewise how many packets a segment on the interface might have before they were limited.
     """
 
     owner: str
@@ -94,6 +95,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     interface: str | None
     emulator_socket: Path | None
     slow_start_after_idle: str | None = None
+    segment_packets: int | None = None
 
 
 def decode_plan(text: str) -> Plan:
@@ -103,7 +105,7 @@ def decode_plan(text: str) -> Plan:
         return msgspec.json.decode(data, type=Plan, dec_hook=_decode_path)
     except OSError as error:
         raise LinkError(f"cannot read the plan {text}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LinkError(f"the plan does not have its format: {error}") from error
 
 
@@ -113,7 +115,7 @@ def read_state(path: Path) -> State | None:
         return msgspec.json.decode(path.read_bytes(), type=State, dec_hook=_decode_path)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LinkError(f"cannot read {path}: {error}; clear the links by hand and remove it") from error
 
 

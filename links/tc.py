@@ -8,8 +8,7 @@ elsewhere), and one class per peer that holds the link's own qdisc:
 
 u32 filters send to a peer's class all that goes to its address, whatever the port, since PyTorch RPC
 chooses its own.  SSH's ports, on either side of a connection, are filtered out before.  netem treats
-a segment that the card will cut as one packet, so with offload on, loss falls on segments of up to
-64 KiB; switch it off (``ethtool -K … tso off gso off``) where single packets matter.
+a segment that is yet to be cut as one packet: ``segments`` sees to it that there are none where packets are lost.
 """
 
 from __future__ import annotations
@@ -52,6 +51,11 @@ class TcPlan(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[PeerLink, ...]
     ssh_ports: tuple[int, ...]
     netem: bool
+
+    @property
+    def loses(self) -> bool:
+        """Tell whether any of the links is to lose packets."""
+        return any(peer.spec.loss_percent for peer in self.peers)
 
 
 def plan_links(*, interface: str, peers: Sequence[PeerLink], ssh_ports: Sequence[int], netem: bool) -> TcPlan:

@@ -14,7 +14,7 @@ import msgspec
 from links.conditions import LinkSpec, parse_spec
 from links.emulator import tun
 from links.emulator.engine import Direction, Engine, Port
-from links.lease import remaining_s
+from links.lease import Watch, remaining_s
 from stage_runtime.errors import LinkError
 
 _LOG = logging.getLogger(__name__)
@@ -56,10 +56,15 @@ class Tenancy:
         self.ttl_s = ttl_s
         self.granted = time.time()
         self.files: set[Path] = set()
+        self._watch = Watch()
 
     def remaining_s(self) -> float:
         """Give the seconds that are left."""
         return remaining_s(self.ttl_s, self.granted, self.files)
+
+    def ran_out(self) -> bool:
+        """Tell whether the owner gave no sign of life for as long."""
+        return self._watch.ran_out(self.ttl_s, self.granted, self.files)
 
 
 class State:
@@ -143,7 +148,7 @@ class State:
     def expire(self) -> None:
         """Clear the shaping of owners that gave no sign of life, and devices that are gone."""
         for owner, tenancy in list(self._tenancies.items()):
-            if tenancy.remaining_s() <= 0:
+            if tenancy.ran_out():
                 _LOG.warning("the lease of %s ran out; its links are cleared", owner)
                 self.clear(owner, None)
         for name, (device, identity) in list(self._devices.items()):

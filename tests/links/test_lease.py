@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from links.guard import guard
-from links.lease import Lease, read_lease, remaining_s, write_lease
+from links.lease import Lease, Watch, read_lease, remaining_s, write_lease
 
 
 def test_lease_survives_its_file(tmp_path: Path) -> None:
@@ -42,6 +42,62 @@ def test_newest_sign_of_life_counts(tmp_path: Path, granted: float, touched: lis
             files[-1].touch()
             os.utime(files[-1], (when, when))
     assert remaining_s(60, granted, files, now=1100) == left
+
+
+class Clocks:
+    """A lease file of 60 s, a wall clock that may be set, and one that may not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "link.lease"
+        self.file.touch()
+        self.wall, self.steady = 1_000_000.0, 500.0
+        self.watch = Watch(lambda: self.steady)
+        self.renew()
+
+    def renew(self) -> None:
+        os.utime(self.file, (self.wall, self.wall))
+
+    def after(self, seconds: float) -> bool:
+        self.wall += seconds
+        self.steady += seconds
+        return self.watch.ran_out(60, 0, (self.file,), now=self.wall)
+
+
+def test_watched_lease_runs_out_when_nobody_renews_it(tmp_path: Path) -> None:
+    clocks = Clocks(tmp_path)
+    assert not clocks.after(0)
+    assert not clocks.after(59)
+    clocks.renew()
+    assert not clocks.after(0.5)
+    assert not clocks.after(59)
+    assert clocks.after(2)
+
+
+def test_clock_that_is_set_forward_ends_no_lease_that_is_renewed(tmp_path: Path) -> None:
+    clocks = Clocks(tmp_path)
+    assert not clocks.after(5)
+    clocks.wall += 86_400
+    assert not clocks.after(5)
+    clocks.renew()
+    assert not clocks.after(0.5)
+    assert not clocks.after(59)
+    assert clocks.after(2), "and one that nobody renews ends as it would have"
+
+
+def test_clock_that_is_set_back_keeps_a_lease_for_a_minute_longer_at_most(tmp_path: Path) -> None:
+    clocks = Clocks(tmp_path)
+    assert not clocks.after(5)
+    clocks.wall -= 86_400
+    assert not clocks.after(100)
+    assert clocks.after(20)
+
+
+def test_clock_that_is_set_back_ends_no_lease_that_is_renewed(tmp_path: Path) -> None:
+    clocks = Clocks(tmp_path)
+    clocks.wall -= 86_400
+    for _ in range(10):
+        clocks.renew()
+        assert not clocks.after(30)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to somebody else, which takes root")
