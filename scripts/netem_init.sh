@@ -13,16 +13,16 @@ mount -t tmpfs tmpfs /tmp
 for module in $(cat /etc/netem_modules); do modprobe "$module"; done
 
 ip link set lo up
-ip link add br0 type bridge
+ip link add name br0 type bridge
 ip link set br0 up
 for card in /sys/class/net/e*; do
-  ip link set "${card##*/}" master br0 up
+  ip link set dev "${card##*/}" master br0 up
 done
 
 host() { # NAME NUMBER
   ip netns add "$1"
-  ip link add "m$1" type veth peer name manage netns "$1"
-  ip link set "m$1" master br0 up
+  ip link add name "host-$1" type veth peer name manage netns "$1"
+  ip link set dev "host-$1" master br0 up
   ip -n "$1" link set lo up
   ip -n "$1" link set manage up
   ip -n "$1" address add "10.0.2.2$2/24" dev manage
@@ -30,7 +30,7 @@ host() { # NAME NUMBER
 
 host a 1
 host b 2
-ip link add data netns a type veth peer name data netns b
+ip link add name data netns a type veth peer name data netns b
 for pair in a:11 b:12; do
   ip -n "${pair%:*}" address add "10.217.1.${pair#*:}/24" dev data
   ip -n "${pair%:*}" link set data up

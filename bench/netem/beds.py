@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import platform
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Any
 
 from bench.netem.guest import Guest, running_guest
 from bench.own_devices import whole_cores
-from bench.testbed import PROJECT, PYTHON, VirtualTestbed, ssh_command, virtual_testbed
+from bench.testbed import PLAY_TIMEOUT_S, PROJECT, PYTHON, BenchError, VirtualTestbed, ssh_command, virtual_testbed
 
 NAMES = ("a", "b")
 _PREFIX, _SUBNETS = "sbG", "10.217"
@@ -68,22 +71,14 @@ class Bed:
 
     def clear(self) -> str:
         """Have the role take the condition off; give the play's output."""
-        play = self._play("clear", {"name": "link_shape", "tasks_from": "clear"})
-        return self.hosts.play(play, link_shape_owner=_OWNER).stdout
-
-    def put_runtime(self) -> None:
-        """Have the role put the runtime on the hosts."""
-        self.hosts.play(self._play("runtime", {"name": "stage_runtime"}))
+        tasks = [{"ansible.builtin.include_role": {"name": "link_shape", "tasks_from": "clear"}}]
+        play = self.hosts.folder / "clear.json"
+        play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        return self.hosts.play(str(play), link_shape_owner=_OWNER).stdout
 
     def run_dir(self, name: str) -> str:
         """Give the folder of a host's lease and state."""
         return f"{self.homes[name]}/run"
-
-    def _play(self, name: str, role: Mapping[str, str]) -> str:
-        tasks = [{"ansible.builtin.include_role": role}]
-        path = self.hosts.folder / f"{name}.json"
-        path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        return str(path)
 
 
 @contextlib.contextmanager
@@ -97,7 +92,7 @@ def netem_bed(folder: Path) -> Iterator[Bed]:
             kernel=guest.kernel,
             backend="tc",
         )
-        bed.put_runtime()
+        _put_runtime(bed)
         yield bed
 
 
@@ -111,6 +106,29 @@ def emulator_bed(folder: Path) -> Iterator[Bed]:
         hosts.play("playbooks/provision.yml")
         homes = {name: str(hosts.root / name / "splitbed") for name in NAMES}
         yield Bed(hosts=hosts, python=PYTHON, homes=homes, kernel=platform.release(), backend="user")
+
+
+def _put_runtime(bed: Bed) -> None:
+    """Put links and what it needs on the guest's hosts, which share their files.
+
+    Not by the role: an emulated processor takes a minute for each of Ansible's modules.  Compiled, since the commands
+    on a device write no compiled files.
+    """
+    name, home = NAMES[0], bed.homes[NAMES[0]]
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for package in ("links", "stage_runtime"):
+            archive.add(PROJECT / package, package, filter=lambda entry: None if "__pycache__" in entry.name else entry)
+    unpack = f"mkdir -p {home}/runtime {home}/run && cd {home}/runtime && tar -x && {bed.python} -m compileall -q links"
+    done = subprocess.run(
+        [*bed.hosts.ssh_words(name), unpack],
+        input=content.getvalue(),
+        capture_output=True,
+        timeout=PLAY_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"the guest did not take the runtime: {done.stderr.decode(errors='replace').strip()}")
 
 
 def _write_guest_inventory(folder: Path, guest: Guest) -> GuestTestbed:

@@ -25,7 +25,7 @@ _MAKER = PROJECT / "scripts" / "netem_image.sh"
 _QEMU = "qemu-system-x86_64"
 _MEMORY_MB = 1536
 _UP = "netem guest is up"
-_BOOT_S = 180.0
+_BOOT_S = 300.0
 _MAKE_S = 1800.0
 # However its owner ends, the guest ends: by the kernel's signal, or after this time.
 _LIFETIME_S = 3600
