@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-netem lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-netem fuzz soak lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +13,7 @@ BENCH_OPTIONS ?=
 PERFORMANCE := docs/performance.md
 
 # What the shipped reports are made with: no PNG and no tables that say again what the journal says, for size.
-SHIPPED_OPTIONS ?= --format svg --no-runs
+SHIPPED_OPTIONS ?= --format svg --no-runs --all-figures
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ test-faults: setup-dev ## each fault of docs/faults.md that takes longer than te
 
 test-netem: setup-dev ## netem in an emulated guest beside the link emulator (root, qemu-system-x86, debootstrap; minutes)
 	python -m pytest -m netem $(PYTEST_ARGS)
+
+fuzz: setup-dev ## a million inputs to the wire format, guided by coverage (pip install atheris==3.0.0; minutes)
+	python -m tests.fuzz $(FUZZ_OPTIONS)
+
+soak: setup ## 2,000 short cells: what grows of memory, descriptors, threads and time per cell (minutes)
+	python -m bench.soak $(SOAK_OPTIONS)
 
 lint: setup-dev ## ruff, mypy --strict, ansible-lint (profile production)
 	ruff check

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.intervals import Interval, interval
-from analysis.summary import Condition, Point
+from analysis.summary import Condition, Point, pick
 
 
 class Lost(NamedTuple):
@@ -94,15 +94,15 @@ class _Run(NamedTuple):
 
 def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]:
     """Return how near each point came to its bounds, for those that have any run with one and its stages."""
-    names = list(dict.fromkeys([*Condition._fields, "split", *_Run._fields]))
-    known = runs.loc[(runs["status"] == "ok") & runs["latency_bound_ms"].notna(), names]
+    usable = (runs["status"] == "ok") & runs["latency_bound_ms"].notna()
+    count = len(Condition._fields)
+    known = pick(runs, usable, [*Condition._fields, "split", *_Run._fields])
     wanted = {(point.condition, point.split) for point in points}
     groups: dict[tuple[Condition, str], list[_Run]] = {}
-    for values in known.itertuples(index=False, name=None):
-        named = dict(zip(names, values, strict=True))
-        key = Condition(**{name: named[name] for name in Condition._fields}), named["split"]
-        if key in wanted and named["stages"]:
-            groups.setdefault(key, []).append(_Run(**{name: named[name] for name in _Run._fields}))
+    for values in known:
+        key = Condition._make(values[:count]), values[count]
+        if key in wanted and (run := _Run._make(values[count + 1 :])).stages:
+            groups.setdefault(key, []).append(run)
     return [
         Nearness(
             condition=point.condition,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.summary import Condition, Point
+from analysis.summary import Condition, Point, pick
 
 Kind = Literal["compute", "link", "waiting", "other"]
 
@@ -42,8 +42,7 @@ def break_down(runs: pd.DataFrame, points: Sequence[Point]) -> list[Breakdown]:
     """Return one breakdown per point whose window 1 runs carry stage figures."""
     usable = (runs["status"] == "ok") & (runs["window"] == 1)
     ways: dict[tuple[object, ...], list[dict[tuple[Kind, str], float]]] = {}
-    columns = runs.loc[usable, [*Condition._fields, "split", "stages", "hops"]]
-    for *key, stages, hops in columns.itertuples(index=False, name=None):
+    for *key, stages, hops in pick(runs, usable, [*Condition._fields, "split", "stages", "hops"]):
         if stages:
             ways.setdefault(tuple(key), []).append(dict(_way(stages, hops)))
     found = []

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.alike import count_alike
 from analysis.fronts import Front
+from analysis.networks import distinct_links
 from analysis.summary import Condition, splits_without_latency
 
 OFFSET_SHARE = 0.05
@@ -68,7 +69,7 @@ def _unstable(runs: pd.DataFrame) -> list[str]:
 def _links(runs: pd.DataFrame) -> list[str]:
     """Name conditions under which one network's name stood for different links."""
     meanings: dict[tuple[str, str], set[str]] = {}
-    for chain, network, link in runs[["chain", "network", "link"]].itertuples(index=False, name=None):
+    for chain, network, link, _ in distinct_links(runs):
         if link:
             asked = sorted((side["source"], side["target"], json.dumps(side["asked"], sort_keys=True)) for side in link)
             meanings.setdefault((chain, network), set()).add(json.dumps(asked))

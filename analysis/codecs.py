@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.summary import Condition, Point
+from analysis.summary import Condition, Point, pick
 
 PLAIN = "none"
 _RANDOM = "seeded"
@@ -100,9 +100,9 @@ def find_tradeoffs(runs: pd.DataFrame, points: Sequence[Point]) -> list[Tradeoff
 
 def _collect(runs: pd.DataFrame) -> dict[tuple[Condition, str], list[_Run]]:
     """Return the runs that ended ok and know their error, by condition and split."""
-    good = runs.loc[(runs["status"] == "ok") & runs["relative_error"].notna(), [*Condition._fields, *_Run._fields]]
+    usable = (runs["status"] == "ok") & runs["relative_error"].notna()
     found: dict[tuple[Condition, str], list[_Run]] = {}
-    for values in good.itertuples(index=False, name=None):
+    for values in pick(runs, usable, [*Condition._fields, *_Run._fields]):
         condition, run = Condition._make(values[: len(Condition._fields)]), _Run._make(values[len(Condition._fields) :])
         found.setdefault((condition, run.split), []).append(run)
     return found

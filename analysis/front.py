@@ -16,7 +16,7 @@ import argcomplete
 from analysis.campaigns import Campaign, find_campaigns, list_campaigns
 from analysis.commands import exit_status
 from analysis.errors import AnalysisError
-from analysis.figures.draw import Painters
+from analysis.figures.draw import MOST_FIGURES, Choice, Painters, choose
 from analysis.journal import read_journals
 
 if TYPE_CHECKING:
@@ -88,11 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=("svg", "png", "both"),
-        default="both",
-        help="format of the figures' files; default: both",
+        help="format of the figures' files; default: both, or svg where not every figure is drawn",
     )
     parser.add_argument(
         "--no-runs", action="store_true", help="leave out the tables `runs` and `stages`, which the journal holds"
+    )
+    parser.add_argument(
+        "--all-figures",
+        action="store_true",
+        help=f"draw every figure, however long it takes; default: at most {MOST_FIGURES}, fronts first",
     )
     parser.add_argument("--no-report", action="store_true", help="draw nothing: print and write tables only")
     parser.add_argument(
@@ -120,38 +124,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     campaigns = find_campaigns(options.campaigns, options.results)
-    journal = read_journals(campaigns)
     folder = options.out or _default_folder(campaigns)
-    # only now, with something to show: numpy, pandas, matplotlib and seaborn take seconds to import
     with contextlib.ExitStack() as stack:
+        # before the journal is read, so that they import matplotlib meanwhile, and are forked while there is little
         painters = None if options.no_report else stack.enter_context(Painters())
+        journal = read_journals(campaigns)
+        # only now, with something to show: numpy and pandas take seconds to import
         from analysis.compute import FILTERS, analyse  # noqa: PLC0415
 
         select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
         analysis = analyse(campaigns, journal, select, options.hypervolume_latency)
         try:
-            formats = ("svg", "png") if options.format == "both" else (options.format,)
-            _write(analysis, folder, painters, formats, runs=not options.no_runs)
+            left_out = _write(analysis, folder, painters, options)
         except OSError as exc:
             why = exc.strerror or exc
             raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc
     _print(analysis, folder, every=options.every, report=painters is not None)
+    if left_out:
+        sys.stdout.write(f"{left_out}\n")
 
 
-def _write(analysis: Analysis, folder: Path, painters: Painters | None, formats: Sequence[str], *, runs: bool) -> None:
+def _write(analysis: Analysis, folder: Path, painters: Painters | None, options: argparse.Namespace) -> str:
+    """Write tables, figures and report; return what is to be said of figures that were not drawn."""
     from analysis.report.build import build_report  # noqa: PLC0415 - see _run
     from analysis.tables import write_tables  # noqa: PLC0415 - see _run
 
     folder.mkdir(parents=True, exist_ok=True)
     if painters is None:
-        write_tables(analysis, folder, runs=runs)
-        return
-    drawing = painters.begin(
-        {"studies": analysis.studies, "transports": analysis.transports, "codecs": analysis.tradeoffs}, formats
-    )
-    write_tables(analysis, folder, runs=runs)
+        write_tables(analysis, folder, runs=not options.no_runs)
+        return ""
+    subjects = {"studies": analysis.studies, "transports": analysis.transports, "codecs": analysis.tradeoffs}
+    choice = choose(subjects, None if options.all_figures else MOST_FIGURES)
+    wanted = options.format or ("svg" if choice.left_out else "both")
+    drawing = painters.begin(choice.shares, ("svg", "png") if wanted == "both" else (wanted,))
+    write_tables(analysis, folder, runs=not options.no_runs)
     pictures = painters.finish(drawing, folder)
-    (folder / "report.html").write_text(build_report(analysis, pictures), encoding="utf-8")
+    left_out = _left_out(choice)
+    (folder / "report.html").write_text(build_report(analysis, pictures, left_out), encoding="utf-8")
+    return left_out
+
+
+def _left_out(choice: Choice) -> str:
+    """Say which figures were not drawn, and how to have them."""
+    if not choice.left_out:
+        return ""
+    return (
+        f"{choice.left_out} figures are not drawn ({', '.join(choice.kinds_left_out)}): {MOST_FIGURES} at most are; "
+        "choose with --model, --chain, --transport and the like, or take --all-figures"
+    )
 
 
 def _default_folder(campaigns: Sequence[Campaign]) -> Path:

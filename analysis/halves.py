@@ -11,6 +11,7 @@ standard normal values.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -64,6 +65,7 @@ def expected_coverage(half: int) -> float:
     return 2 * float(stdtr(half - 1, bound)) - 1
 
 
+@functools.lru_cache(maxsize=2**15)
 def check_half(estimate: Estimate) -> Halves:
     """Check one figure's repeats, in the order run; of an odd number the middle (or last) one is left out."""
     values = list(estimate.medians.values())

@@ -105,8 +105,12 @@ def _medians(runs: Sequence[Sequence[float]]) -> Floats:
 def _fit(medians: Floats, *, factor: bool = True) -> _Fit:
     logarithmic = factor and bool((medians > 0).all())
     values = np.log(medians) if logarithmic else medians
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return _Fit(centre=float(values.mean()), error=error, freedom=len(values) - 1, logarithmic=logarithmic)
+    # what numpy's mean and std do, without the half of their time that they take to begin
+    count = len(values)
+    centre = np.add.reduce(values) / count
+    apart = values - centre
+    error = math.sqrt(np.add.reduce(apart * apart) / (count - 1)) / math.sqrt(count)
+    return _Fit(centre=float(centre), error=error, freedom=count - 1, logarithmic=logarithmic)
 
 
 def _sign_test(ordered: Floats) -> tuple[float, float]:

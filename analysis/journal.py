@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-import dataclasses
+import array
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from analysis.campaigns import Campaign
+from analysis.columns import Columns, Pool
 from analysis.errors import AnalysisError
 from stage_runtime.errors import FormatError
-from stage_runtime.formats.row import ROW_SCHEMA, Row
+from stage_runtime.formats.row import ROW_SCHEMA, HopFigures, Row, StageFigures
+
+_PIECE = 2**20
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One row and where it stands; ``superseded`` is a failure whose retry succeeded."""
-
-    row: Row
-    journal: Path
-    line: int
-    superseded: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Journal:
-    """The runs of one or many campaigns, in the order written, and notes for the reader."""
+    """The runs of one or many campaigns, in the order written, and notes for the reader.
 
-    entries: tuple[Entry, ...]
-    notes: tuple[str, ...]
+    ``rows`` holds the rows' fields as columns, ``journals`` and ``lines`` where each row stands; ``superseded`` tells
+    the failures whose retry succeeded.
+    """
+
+    def __init__(self) -> None:
+        pool = Pool()
+        self.stages = Columns(StageFigures, pool)
+        self.hops = Columns(HopFigures, pool)
+        links: dict[bytes, list[dict[str, Any]]] = {}
+
+        def hold_link(link: object) -> list[dict[str, Any]]:
+            return links.setdefault(msgspec.json.encode(link), list(msgspec.to_builtins(link)))
+
+        convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend, "hops": self.hops.extend}
+        convert |= {"link": hold_link}
+        convert |= dict.fromkeys(("batch_latency_ms", "batch_response_ms", "warmup_response_ms"), _floats)
+        self.rows = Columns(Row, pool, convert)
+        self.journals: list[str] = []
+        self.lines = array.array("q")
+        self.superseded: list[bool] = []
+        self.notes: list[str] = []
+
+    def add(self, row: Row, journal: Path, line: int) -> None:
+        """Append a row that stands on this line of that journal."""
+        self.rows.add(row)
+        self.journals.append(str(journal))
+        self.lines.append(line)
+        self.superseded.append(False)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self.rows.count
 
 
 def read_journals(campaigns: Sequence[Campaign]) -> Journal:
@@ -41,33 +64,53 @@ def read_journals(campaigns: Sequence[Campaign]) -> Journal:
     :class:`AnalysisError` when none holds a row, :class:`FormatError` when a line is valid JSON
     but no row of this version.
     """
-    entries: list[Entry] = []
-    notes: list[str] = []
+    journal = Journal()
     for campaign in campaigns:
-        parsed, torn = _parse(campaign.journal)
-        kept, repeated = _settle(parsed)
-        if not kept:
-            notes.append(f"{campaign.journal}: no finished run")
-        entries += kept
-        notes += torn + repeated
-    if not entries:
+        _read_into(journal, campaign.journal)
+    if not len(journal):
         where = ", ".join(str(campaign.journal) for campaign in campaigns)
         raise AnalysisError(
             f"no finished run in {where}: nothing to analyse yet. Run the sweep of this campaign again "
             "(it goes on where it stopped), or name another campaign"
         )
-    return Journal(entries=tuple(entries), notes=tuple(notes))
+    return journal
 
 
-def _parse(path: Path) -> tuple[list[Entry], list[str]]:
-    entries = []
-    notes = []
-    lines = _read(path).split(b"\n")
-    for number, line in enumerate(lines, start=1):
+def _read_into(journal: Journal, path: Path) -> None:
+    """Keep the first ``ok`` row of each (cell, repeat) and mark failures that a retry made good."""
+    first: dict[tuple[str, int], int] = {}
+    failures: list[tuple[int, tuple[str, int]]] = []
+    torn: list[str] = []
+    repeated: list[str] = []
+    before = len(journal)
+    for number, row in _rows(path, torn):
+        key = (row.cell_id, row.repeat)
+        if row.status != "ok":
+            failures.append((len(journal), key))
+        elif key in first:
+            repeated.append(
+                f"{path}:{number}: cell {key[0]} repeat {key[1]} is ok a second time "
+                f"(first on line {first[key]}); only the first counts"
+            )
+            continue
+        else:
+            first[key] = number
+        journal.add(row, path, number)
+    for index, key in failures:
+        journal.superseded[index] = key in first
+    nothing = [] if len(journal) > before else [f"{path}: no finished run"]
+    journal.notes += nothing + torn + repeated
+
+
+def _rows(path: Path, notes: list[str]) -> Iterator[tuple[int, Row]]:
+    decoder = msgspec.json.Decoder(Row)
+    for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         try:
-            entries.append(Entry(row=_row(line), journal=path, line=number))
+            row = decoder.decode(line)
+            if row.schema != ROW_SCHEMA:
+                raise msgspec.ValidationError(f"its schema is {row.schema}")  # noqa: TRY301 - told like the others
         except msgspec.ValidationError as exc:
             raise FormatError(
                 f"{path}:{number} is no row of schema {ROW_SCHEMA}: {exc}. Analyse it with the version of "
@@ -76,49 +119,28 @@ def _parse(path: Path) -> tuple[list[Entry], list[str]]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             # The driver fsyncs each line, so only a write cut short leaves one that is no JSON:
             # it is the last line, or lies where an interrupted sweep was taken up again.
-            what = "the last line was cut short" if number == len(lines) else "a line is no JSON"
+            what = "a line is no JSON" if line.endswith(b"\n") else "the last line was cut short"
             notes.append(f"{path}:{number}: {what} and is ignored")
-    return entries, notes
+        else:
+            yield number, row
 
 
-def _read(path: Path) -> bytes:
-    """Return a journal's bytes, unpacked if it is packed; raises :class:`FormatError` for a damaged pack."""
-    content = path.read_bytes()
+def _lines(path: Path) -> Iterator[bytes]:
+    """Give a journal's lines one by one, unpacked if it is packed; raises :class:`FormatError` for a damaged pack."""
     if path.suffix != ".gz":
-        return content
+        with path.open("rb") as lines:
+            yield from lines
+        return
     try:
-        return gzip.decompress(content)
+        # all of it first: what a damaged pack unpacks to before the damage shows may be anything
+        with gzip.open(path) as packed:
+            while packed.read(_PIECE):
+                pass
     except (EOFError, OSError, zlib.error) as exc:
         raise FormatError(f"{path}: the packed journal is damaged ({exc}); fetch it again") from exc
+    with gzip.open(path) as packed:
+        yield from cast("BinaryIO", packed)
 
 
-def _row(line: bytes) -> Row:
-    row = msgspec.json.decode(line, type=Row)
-    if row.schema != ROW_SCHEMA:
-        raise msgspec.ValidationError(f"its schema is {row.schema}")
-    return row
-
-
-def _settle(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """Keep the first ``ok`` row of each (cell, repeat) and mark failures that a retry made good."""
-    first: dict[tuple[str, int], Entry] = {}
-    kept = []
-    notes = []
-    for entry in entries:
-        key = (entry.row.cell_id, entry.row.repeat)
-        if entry.row.status == "ok" and key in first:
-            notes.append(
-                f"{entry.journal}:{entry.line}: cell {key[0]} repeat {key[1]} is ok a second time "
-                f"(first on line {first[key].line}); only the first counts"
-            )
-            continue
-        if entry.row.status == "ok":
-            first[key] = entry
-        kept.append(entry)
-    settled = [
-        dataclasses.replace(
-            entry, superseded=entry.row.status != "ok" and (entry.row.cell_id, entry.row.repeat) in first
-        )
-        for entry in kept
-    ]
-    return settled, notes
+def _floats(values: Sequence[float]) -> array.array[float]:
+    return array.array("d", values)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ def links_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
     A link is measured once per condition, so a median over runs is one over conditions set up.
     """
+    found = distinct_links(runs)
     records = [
         {
             "chain": chain,
@@ -31,17 +33,38 @@ def links_frame(runs: pd.DataFrame) -> pd.DataFrame:
             "rtt_ms": side["rtt_ms"],
             "message_ms": side["message_ms"],
             "bulk_mbit": side["bulk_mbit"],
+            "runs": count,
         }
-        for chain, network, link in runs[["chain", "network", "link"]].itertuples(index=False, name=None)
+        for chain, network, link, count in found
         for side in link
     ]
     if not records:
         return pd.DataFrame()
-    frame = pd.DataFrame.from_records(records).astype(
+    distinct = pd.DataFrame.from_records(records).astype(
         {"rtt_ms": "float64", "message_ms": "float64", "bulk_mbit": "float64"}
     )
+    frame = distinct.loc[distinct.index.repeat(distinct["runs"])]
     keys = ["chain", "network", "link", "backend", "asked", "in_force"]
     return frame.groupby(keys, sort=False, as_index=False)[["rtt_ms", "message_ms", "bulk_mbit"]].median()
+
+
+class DistinctLink(NamedTuple):
+    """The links of one chain under one network as some runs found them, and how many runs those are."""
+
+    chain: str
+    network: str
+    link: Sequence[Mapping[str, Any]]
+    runs: int
+
+
+def distinct_links(runs: pd.DataFrame) -> list[DistinctLink]:
+    """Return what links the runs had, in the order run: runs of one condition share theirs."""
+    counts = Counter(
+        (chain, network, id(link))
+        for chain, network, link in runs[["chain", "network", "link"]].itertuples(index=False, name=None)
+    )
+    links = {id(link): link for link in runs["link"]}
+    return [DistinctLink(chain, network, links[key], count) for (chain, network, key), count in counts.items()]
 
 
 def describe_link(spec: Mapping[str, Any]) -> str:

@@ -44,5 +44,5 @@ def _read_lines(path: Path) -> list[RunSamples]:
     lines = path.read_bytes().split(b"\n")[:-1]
     try:
         return [msgspec.json.decode(line, type=RunSamples) for line in lines]
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise FormatError(f"{path}: holds a line that is no run's samples ({exc})") from exc

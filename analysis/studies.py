@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TypeVar
 
 import pandas as pd
 
@@ -18,6 +20,8 @@ from analysis.recommend import Robust, find_robust
 from analysis.summary import Condition, Point
 
 MOST_SPLITS = 48
+
+Item = TypeVar("Item", Nearness, Breakdown)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,27 +67,51 @@ def find_studies(fronts: Sequence[Front], runs: pd.DataFrame, limit: float | Non
     for front in fronts:
         groups.setdefault(front.condition.study(), []).append(front)
     carry = carry_times(runs)
-    return [_study(condition, group, runs, carry, limit) for condition, group in groups.items()]
+    # both go through all runs, so once for all studies
+    nearness = _by_study(find_nearness(runs, [point for front in fronts for point in front.points]))
+    shown = {condition: _choose(group) for condition, group in groups.items()}
+    drawn = [point for front in fronts for point in front.points if point.split in shown[front.condition.study()]]
+    breakdowns = _by_study(break_down(runs, drawn))
+    return [
+        _study(
+            condition,
+            group,
+            chosen=shown[condition],
+            breakdowns=tuple(breakdowns.get(condition, ())),
+            nearness=tuple(nearness.get(condition, ())),
+            carry=carry,
+            limit=limit,
+        )
+        for condition, group in groups.items()
+    ]
+
+
+def _by_study(items: Sequence[Item]) -> dict[Condition, list[Item]]:
+    found: dict[Condition, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.condition.study(), []).append(item)
+    return found
 
 
 def _study(
     condition: Condition,
     fronts: list[Front],
-    runs: pd.DataFrame,
+    *,
+    chosen: AbstractSet[str],
+    breakdowns: tuple[Breakdown, ...],
+    nearness: tuple[Nearness, ...],
     carry: Mapping[tuple[str, str], float],
     limit: float | None,
 ) -> Study:
     points = [point for front in fronts for point in front.points]
     ordered = dict.fromkeys(point.split for point in sorted(points, key=lambda point: point.rank))
-    chosen = _choose(fronts)
-    shown = [point for point in points if point.split in chosen]
     return Study(
         condition=condition,
         fronts=tuple(fronts),
-        breakdowns=tuple(break_down(runs, shown)),
+        breakdowns=breakdowns,
         splits=tuple(split for split in ordered if split in chosen),
         left_out=len(ordered) - len(chosen),
-        nearness=tuple(find_nearness(runs, points)),
+        nearness=nearness,
         attainments=tuple(found for front in fronts if (found := attain(front)) is not None),
         moves=follow(condition, fronts, carry, limit) if len(fronts) > 1 else None,
         robust=find_robust(fronts),

@@ -18,7 +18,7 @@ import dataclasses
 import math
 import statistics
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,10 +195,9 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     :func:`splits_without_latency`.
     """
     usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
-    good = runs.loc[usable, [*Condition._fields, *_Run._fields]]
     groups: dict[tuple[Condition, str], list[_Run]] = {}
     # plain tuples: grouping by pandas takes a slice of every column for every point, and seconds in all
-    for values in good.itertuples(index=False, name=None):
+    for values in pick(runs, usable, [*Condition._fields, *_Run._fields]):
         condition, run = Condition._make(values[: len(Condition._fields)]), _Run._make(values[len(Condition._fields) :])
         groups.setdefault((condition, run.split), []).append(run)
     points = [
@@ -208,6 +207,13 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     ]
     order = {condition: index for index, condition in enumerate(dict.fromkeys(p.condition for p in points))}
     return sorted(points, key=lambda p: (order[p.condition], p.rank))
+
+
+def pick(runs: pd.DataFrame, usable: pd.Series[bool], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Give the values of these columns for each usable run; a column may be named twice."""
+    chosen = usable.to_numpy(dtype=bool)
+    columns = (runs[name].to_numpy(dtype=object)[chosen].tolist() for name in names)
+    return zip(*columns, strict=True)
 
 
 def splits_without_latency(runs: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.arrow import arrow_table, write_csv, write_parquet
 from analysis.bounds_tables import bounds_frame
 from analysis.codecs_tables import codecs_frame
 from analysis.compute import Analysis
@@ -139,8 +140,12 @@ def write_tables(analysis: Analysis, folder: Path, *, runs: bool = True) -> list
     for name, table in make_tables(analysis).items():
         if name in _OF_RUNS and not runs:
             continue
-        plain = table.drop(columns=[column for column in _NESTED if column in table])
-        plain.to_csv(folder / f"{name}.csv", index=False)
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        if name in _OF_RUNS and not table.empty:
+            plain = table.drop(columns=[column for column in _NESTED if column in table])
+            write_csv(plain, folder / f"{name}.csv")
+            write_parquet(arrow_table(table), folder / f"{name}.parquet")
+        else:
+            table.to_csv(folder / f"{name}.csv", index=False)
+            table.to_parquet(folder / f"{name}.parquet", index=False)
         written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
     return written

@@ -25,7 +25,7 @@ import pandas as pd
 
 from analysis.intervals import CONFIDENCE, Interval, draw_replicates, interval
 from analysis.networks import wire_ms
-from analysis.summary import RESAMPLES, Condition, Rank, RunKey, split_rank
+from analysis.summary import RESAMPLES, Condition, Rank, RunKey, pick, split_rank
 
 BASE, OTHER = "tcp", "rpc"
 
@@ -115,8 +115,8 @@ class _Cell(NamedTuple):
 
 def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
     """Return runs by condition (its transport left empty), split and window, then transport, then repeat."""
-    good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
-    both = good[good["transport"].isin([BASE, OTHER])]
+    usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
+    usable &= runs["transport"].isin([BASE, OTHER])
     names = [
         *Condition._fields,
         "split",
@@ -129,7 +129,7 @@ def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
         "throughput_ips",
     ]
     cells: dict[_Cell, dict[str, dict[RunKey, _Run]]] = {}
-    for *values, stages, hops, link in both[[*names, "stages", "hops", "link"]].itertuples(index=False, name=None):
+    for *values, stages, hops, link in pick(runs, usable, [*names, "stages", "hops", "link"]):
         condition = Condition._make(values[: len(Condition._fields)])
         split, cut, devices, window, campaign, repeat, latency, rate = values[len(Condition._fields) :]
         rank = split_rank(split, cut, devices)

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, Protocol, Self
 from analysis.figures.picture import Picture
 
 MOST_WORKERS = 4
+# What two cores draw in a quarter of a minute; a report with more figures is read by hardly anybody.
+MOST_FIGURES = 36
 
 
 Subjects = Literal["studies", "transports", "codecs"]
@@ -118,6 +120,41 @@ def draw(subjects: Sequence[Subject], kind: Kind, formats: Sequence[str]) -> lis
     return [None if figure is None else {name: write(figure, name) for name in formats} for figure in figures]
 
 
+class Share(NamedTuple):
+    """Figures of one kind that one process draws, one after the other."""
+
+    kind: Kind
+    subjects: tuple[Subject, ...]
+
+
+class Choice(NamedTuple):
+    """What is drawn, and how many figures of how many kinds are not."""
+
+    shares: tuple[Share, ...]
+    left_out: int
+    kinds_left_out: tuple[str, ...]
+
+
+def choose(subjects: Mapping[Subjects, Sequence[Subject]], most: int | None) -> Choice:
+    """Choose at most ``most`` figures (None: all), whole kinds as long as they fit, the first of :data:`KINDS` first.
+
+    Of the first kind as many are drawn as fit, when not even those do.
+    """
+    shares: list[Share] = []
+    left_out, kinds = 0, []
+    room = sum(len(subjects[kind.subjects]) for kind in KINDS) if most is None else most
+    for kind in KINDS:
+        items = subjects[kind.subjects]
+        drawn = items if len(items) <= room else items[:room] if kind is KINDS[0] else ()
+        room -= len(drawn)
+        if len(drawn) < len(items):
+            left_out += len(items) - len(drawn)
+            kinds.append(kind.name)
+        if drawn:
+            shares += [Share(kind, tuple(drawn))] if kind.together else [Share(kind, (item,)) for item in drawn]
+    return Choice(tuple(shares), left_out, tuple(kinds))
+
+
 class Painters:
     """Processes that draw; made before the first of numpy's threads, they import while the runs are read.
 
@@ -135,19 +172,14 @@ class Painters:
         )
         self._pool.submit(os.getpid)  # the pool makes its processes with its first job
 
-    def begin(self, subjects: Mapping[Subjects, Sequence[Subject]], formats: Sequence[str]) -> list[Job]:
-        """Begin to draw every figure of every subject in ``formats``, and in SVG for the report."""
+    def begin(self, shares: Sequence[Share], formats: Sequence[str]) -> list[Job]:
+        """Begin to draw figures in ``formats``, and in SVG for the report."""
         wanted = tuple(dict.fromkeys(("svg", *formats)))
         # the longest jobs first, so that none is left over at the end
-        kinds = sorted(KINDS, key=lambda kind: not kind.together)
-        shares = [
-            (kind, share)
-            for kind in kinds
-            for share in ([subjects[kind.subjects]] if kind.together else [[item] for item in subjects[kind.subjects]])
-        ]
+        ordered = sorted(shares, key=lambda share: not share.kind.together)
         return [
-            Job(tuple(item.slug for item in share), kind, formats, self._pool.submit(draw, share, kind, wanted))
-            for kind, share in shares
+            Job(tuple(item.slug for item in items), kind, formats, self._pool.submit(draw, items, kind, wanted))
+            for kind, items in ordered
         ]
 
     def finish(self, jobs: Sequence[Job], folder: Path) -> dict[str, list[Picture]]:

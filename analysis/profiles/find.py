@@ -57,7 +57,7 @@ def read_profiles(folder: Path) -> list[ModelProfile]:
 def _read(path: Path) -> ModelProfile:
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=ModelProfile)
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise AnalysisError(f"{path} is no block profile: {exc}; profile the device again") from exc
     if profile.schema != PROFILE_SCHEMA:
         raise AnalysisError(f"{path} has schema {profile.schema}, this analysis reads {PROFILE_SCHEMA}")

@@ -37,8 +37,8 @@ _DEVICE_HEADINGS = {
 }
 
 
-def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) -> str:
-    """Return the report; ``pictures`` go by the slug of their study."""
+def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]], left_out: str = "") -> str:
+    """Return the report; ``pictures`` go by the slug of their study, ``left_out`` says what was not drawn."""
     environment = page_environment()
     environment.filters["interval"] = interval
     environment.filters["ratio"] = times
@@ -63,7 +63,7 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]]) 
         tradeoffs=[_tradeoff(item, pictures.get(item.slug, ())) for item in analysis.tradeoffs],
         base=BASE,
         other=OTHER,
-        cautions=analysis.cautions,
+        cautions=[*analysis.cautions, left_out] if left_out else analysis.cautions,
         devices=_devices(devices_frame(runs)),
         links=links_frame(runs).to_dict("records"),
         failed=_failed(analysis),

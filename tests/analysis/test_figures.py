@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import unquote
 from xml.dom import minidom
 
@@ -19,7 +20,7 @@ from analysis.compute import Analysis
 from analysis.figures import style
 from analysis.figures.attainment import draw_attainment, stairs
 from analysis.figures.bounds import draw_bounds
-from analysis.figures.draw import KINDS, Kind, Subject, draw
+from analysis.figures.draw import KINDS, Kind, Subject, Subjects, choose, draw
 from analysis.figures.front import draw_fronts, staircase
 from analysis.figures.heatmap import draw_heatmap, matrix
 from analysis.figures.labels import Box, Label, choose_place
@@ -146,6 +147,36 @@ def test_a_figure_is_written_as_svg_and_png_alike_each_time(
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]
     assert not re.search(rb'(href|src)="https?:', first["svg"])
+
+
+class Named(NamedTuple):
+    slug: str
+
+
+def test_as_many_figures_are_drawn_as_there_is_room_for_fronts_first() -> None:
+    subjects: dict[Subjects, Sequence[Subject]] = {
+        "studies": [Named(f"s{number}") for number in range(4)],
+        "transports": [Named("t")],
+        "codecs": (),
+    }
+    everything = choose(subjects, None)
+    assert everything.left_out == 0
+    assert sum(len(share.subjects) for share in everything.shares) == 4 * 6 + 1
+    some = choose(subjects, 9)
+    assert [(share.kind.name, len(share.subjects)) for share in some.shares] == [
+        *[("front", 1)] * 4, *[("moves", 1)] * 4, ("transports", 1),
+    ]  # fmt: skip
+    assert some.left_out == 16
+    assert some.kinds_left_out == ("attainment", "stages", "bounds", "heatmap")
+
+
+def test_with_too_many_studies_for_their_fronts_the_first_are_drawn() -> None:
+    subjects: dict[Subjects, Sequence[Subject]] = {
+        "studies": [Named(f"s{number}") for number in range(4)], "transports": (), "codecs": (),
+    }  # fmt: skip
+    some = choose(subjects, 3)
+    assert [share.subjects[0].slug for share in some.shares] == ["s0", "s1", "s2"]
+    assert some.left_out == 4 * 6 - 3
 
 
 def test_svg_is_made_smaller_and_its_texts_stay() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.conclusion import conclude
-from analysis.fronts import Front, find_fronts, find_knee, hypervolume, non_dominated
+from analysis.fronts import Front, _on_front, find_fronts, find_knee, hypervolume, non_dominated
 from analysis.intervals import Basis
 from analysis.summary import Condition, Estimate, Point
 
@@ -49,6 +49,17 @@ def brute_force(values: list[tuple[float, float]]) -> list[bool]:
         return a[0] <= b[0] and a[1] >= b[1] and (a[0] < b[0] or a[1] > b[1])
 
     return [not any(dominates(other, own) for other in values) for own in values]
+
+
+@given(
+    st.integers(1, 8).flatmap(
+        lambda n: st.lists(st.lists(st.tuples(VALUES, VALUES), min_size=n, max_size=n), min_size=1, max_size=6)
+    )
+)
+def test_the_front_of_every_replicate_is_what_brute_force_finds(replicates: list[list[tuple[float, float]]]) -> None:
+    drawn = np.array(replicates)
+    found = _on_front(drawn[:, :, 0], drawn[:, :, 1])
+    assert found.tolist() == [brute_force(values) for values in replicates]
 
 
 @given(POINTS)

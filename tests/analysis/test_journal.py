@@ -13,6 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.journal import Journal, read_journals
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.row import Row
+from tests.analysis.journals import rows_of
 from tests.analysis.synthetic import Plan, failed, make_row, write_campaign
 
 PLAN = Plan(batches=3)
@@ -29,30 +30,30 @@ def row(repeat: int = 0, split: str = "P3") -> Row:
 def test_rows_come_back_as_they_were_written_in_order(tmp_path: Path) -> None:
     rows = [row(0), row(1), row(0, "only:pi1")]
     journal = read(write_campaign(tmp_path / "c", rows))
-    assert [entry.row for entry in journal.entries] == rows
-    assert [entry.line for entry in journal.entries] == [1, 2, 3]
-    assert journal.notes == ()
+    assert rows_of(journal) == rows
+    assert list(journal.lines) == [1, 2, 3]
+    assert journal.notes == []
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_a_torn_last_line_is_ignored_and_noted(tmp_path: Path, share: float) -> None:
     line = msgspec.json.encode(row(1))
     journal = read(write_campaign(tmp_path / "c", [row(0)], tail=line[: int(len(line) * share)]))
-    assert [entry.row.repeat for entry in journal.entries] == [0]
+    assert list(journal.rows.held["repeat"]) == [0]
     assert len(journal.notes) == 1
     assert journal.notes[0].endswith("journal.jsonl:2: the last line was cut short and is ignored")
 
 
 def test_a_last_line_that_only_lacks_its_newline_counts(tmp_path: Path) -> None:
     journal = read(write_campaign(tmp_path / "c", [row(0)], tail=msgspec.json.encode(row(1))))
-    assert [entry.row.repeat for entry in journal.entries] == [0, 1]
-    assert journal.notes == ()
+    assert list(journal.rows.held["repeat"]) == [0, 1]
+    assert journal.notes == []
 
 
 def test_a_torn_line_in_the_middle_loses_no_later_row(tmp_path: Path) -> None:
     tail = b'{"schema": 1, "camp\n' + msgspec.json.encode(row(1)) + b"\n"
     journal = read(write_campaign(tmp_path / "c", [row(0)], tail=tail))
-    assert [entry.row.repeat for entry in journal.entries] == [0, 1]
+    assert list(journal.rows.held["repeat"]) == [0, 1]
     assert "journal.jsonl:2: a line is no JSON" in journal.notes[0]
 
 
@@ -72,16 +73,16 @@ def test_a_row_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_a_second_ok_of_the_same_cell_and_repeat_does_not_count_and_is_noted(tmp_path: Path) -> None:
     again = msgspec.structs.replace(row(0), latency_ms=1.0)
     journal = read(write_campaign(tmp_path / "c", [row(0), row(1), again]))
-    assert [entry.line for entry in journal.entries] == [1, 2]
+    assert list(journal.lines) == [1, 2]
     assert f"journal.jsonl:3: cell {again.cell_id} repeat 0 is ok a second time (first on line 1)" in journal.notes[0]
 
 
 def test_a_failure_is_kept_and_marked_when_a_retry_made_it_good(tmp_path: Path) -> None:
     folder = write_campaign(tmp_path / "c", [failed(row(0), "cut off"), failed(row(1), "cut off"), row(0)])
     journal = read(folder)
-    marks = [(entry.row.status, entry.superseded) for entry in journal.entries]
+    marks = list(zip(journal.rows.held["status"], journal.superseded, strict=True))
     assert marks == [("failed", True), ("failed", False), ("ok", False)]
-    assert journal.notes == ()
+    assert journal.notes == []
 
 
 def test_campaigns_merge_and_their_equal_cells_are_further_repeats(tmp_path: Path) -> None:
@@ -101,8 +102,8 @@ def test_an_empty_campaign_names_the_path_and_the_remedy(tmp_path: Path) -> None
 
 def test_an_empty_campaign_beside_a_full_one_is_noted(tmp_path: Path) -> None:
     journal = read(write_campaign(tmp_path / "a", []), write_campaign(tmp_path / "b", [row()]))
-    assert len(journal.entries) == 1
-    assert journal.notes == (f"{tmp_path}/a/journal.jsonl: no finished run",)
+    assert len(journal) == 1
+    assert journal.notes == [f"{tmp_path}/a/journal.jsonl: no finished run"]
 
 
 def test_load_gives_one_row_per_run_with_every_field_of_the_format(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def pack(folder: Path) -> Path:
 def test_a_packed_journal_is_read_like_a_plain_one(tmp_path: Path) -> None:
     rows = [row(0), row(1)]
     journal = read(pack(write_campaign(tmp_path / "c", rows, tail=b'{"schema"')))
-    assert [entry.row for entry in journal.entries] == rows
+    assert rows_of(journal) == rows
     assert journal.notes[0].endswith("journal.jsonl.gz:3: the last line was cut short and is ignored")
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from analysis.frame import runs_frame
-from analysis.journal import Entry, Journal
+from analysis.journal import Journal
 from analysis.reproduction.material import Material, prepare
 from stage_runtime.formats.cell import TransportName, cell_id
 from stage_runtime.formats.row import HopFigures, LinkDirection, Row, StageFigures
+from tests.analysis.journals import gather
 
 
 class Link(NamedTuple):
@@ -72,8 +72,7 @@ def material(made: Made) -> Material:
 
 def journal(made: Made) -> Journal:
     """Give its runs as read from a journal."""
-    rows = enumerate(make_rows(made), start=1)
-    return Journal(entries=tuple(Entry(row=row, journal=Path("made"), line=line) for line, row in rows), notes=())
+    return gather(make_rows(made))
 
 
 def make_rows(made: Made) -> Iterator[Row]:

@@ -1,23 +1,21 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pandas as pd
 import pytest
 
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
-from analysis.journal import Entry, Journal
+from analysis.journal import Journal
 from analysis.networks import order_networks
 from analysis.reproduction.material import prepare
 from analysis.reproduction.work import block_count, block_passes, first_device_times, work_shares
+from tests.analysis.journals import gather, rows_of
 from tests.analysis.reproduction.made import FAST, SLOW, Link, Made, journal, make_rows, material
 
 
 def frame(*journals: Journal) -> pd.DataFrame:
-    entries = tuple(entry for one in journals for entry in one.entries)
-    return runs_frame(Journal(entries=entries, notes=()))
+    return runs_frame(gather(row for one in journals for row in rows_of(one)))
 
 
 def test_the_batch_size_nearest_to_the_published_one_counts() -> None:
@@ -33,8 +31,7 @@ def test_other_models_chains_and_granularities_are_left_out() -> None:
         msgspec.structs.replace(rows[0], **change)
         for change in ({"model": "densenet"}, {"chain": "other"}, {"granularity": "all"}, {"engine": "onnxruntime"})
     ]
-    entries = tuple(Entry(row=row, journal=Path("made"), line=1) for row in [*rows, *strange])
-    found = prepare(runs_frame(Journal(entries=entries, notes=())))
+    found = prepare(runs_frame(gather([*rows, *strange])))
     assert len(found.runs) == len(rows)
     assert found.left_out[0].startswith("4 of ")
 
