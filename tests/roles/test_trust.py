@@ -37,7 +37,7 @@ class Sshd:
         assert sshd is not None
         self.process = subprocess.Popen([sshd, "-D", "-f", str(config)])
         end = time.monotonic() + 30
-        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+        while not _answers(self.port):
             assert time.monotonic() < end
             time.sleep(0.05)
 
@@ -49,6 +49,11 @@ class Sshd:
     def fingerprint(self) -> str:
         told = ["ssh-keygen", "-lf", f"{self.key}.pub"]
         return subprocess.run(told, check=True, capture_output=True, text=True).stdout.split()[1]
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:
