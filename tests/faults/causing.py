@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from tests.virtual_devices import VirtualTestbed
 
 # Takes memory until the kernel ends it.
 _HOG = "held = []\nwhile True: held.append(bytearray(b'x') * 2**24)"
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0
 
 
 def until(reached: Callable[[], bool], what: str) -> None:
@@ -66,6 +67,14 @@ def _lives(pid: int) -> bool:
     return False
 
 
+def received_bytes(bed: VirtualTestbed, device: str) -> int:
+    """Give how much has come over a device's data link."""
+    words = ["/usr/sbin/ip", "-n", f"{bed.prefix}-{device}", "-j", "-s", "link", "show", "data0"]
+    told = json.loads(subprocess.run(words, capture_output=True, check=True, timeout=30).stdout)
+    count: int = told[0]["stats64"]["rx"]["bytes"]
+    return count
+
+
 @contextlib.contextmanager
 def unplugged(bed: VirtualTestbed, device: str) -> Iterator[None]:
     """Take a device's data link down, and up again: nothing is reset, and nobody is told."""
@@ -80,3 +89,15 @@ def _set_link(bed: VirtualTestbed, device: str, state: str) -> None:
     subprocess.run(
         ["/usr/sbin/ip", "-n", f"{bed.prefix}-{device}", "link", "set", "data0", state], check=True, timeout=30
     )
+
+
+@contextlib.contextmanager
+def narrowed(bed: VirtualTestbed, device: str, rate: str) -> Iterator[None]:
+    """Let a device send over its data link no faster than a rate of ``tc``."""
+    inside = ["/usr/sbin/tc", "-n", f"{bed.prefix}-{device}", "qdisc"]
+    limit = ["tbf", "rate", rate, "burst", "16kb", "latency", "500ms"]
+    subprocess.run([*inside, "add", "dev", "data0", "root", *limit], check=True, timeout=30)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, "del", "dev", "data0", "root"], check=True, timeout=30)
