@@ -94,6 +94,8 @@ def _ask(path: str, request: dict[str, object], timeout_s: float, silence_s: flo
 def _no_answer(path: str, operation: str, device: str | None, exc: OSError) -> str:
     """Give the JSON for a stage that does not answer; for ``run`` and ``profile`` it is what they promise."""
     late = isinstance(exc, TimeoutError)
+    if operation == "run":
+        path = "its control socket"  # journals may be published, and where a device keeps things is nobody's business
     if isinstance(exc, FileNotFoundError | ConnectionRefusedError):
         reason = f"no stage runs on this device: {path}: {exc.strerror}; the stage_service role starts it"
     elif late:

@@ -27,7 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
     _VALID_ARGS = frozenset({"cell", "python", "runtime", "socket", "stop_file", "driver_pid", "worlds"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the cell unless the sweep is to stop; a cell that fails does not fail the task.
+        """Run the cell unless the sweep is to stop; one that fails fails no task, one that lost a device is the last.
 
         ``worlds`` is what each stage said of its RPC world: where one is not up, cells whose stages talk over RPC are
         refused without asking the stage.
@@ -42,7 +42,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         missing = _missing_world(arguments["worlds"]) if talks else None
         if missing is not None:
             return result | {"changed": False, "refused": True, "measurement": missing}
-        return result | {"changed": True, "measurement": self._measure(cell, arguments)}
+        measurement = self._measure(cell, arguments)
+        if measurement.get("lost"):
+            Path(arguments["stop_file"]).touch()  # the cells behind it would only wait for what is gone
+        return result | {"changed": True, "measurement": measurement}
 
     def _measure(self, cell: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
         encoded = base64.b64encode(json.dumps(cell).encode()).decode()
@@ -54,7 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         try:
             answer = self._low_level_execute_command(command, sudoable=False)
         except AnsibleConnectionFailure as exc:
-            return _failure(first, f"{first} is unreachable: {exc}")
+            return _failure(first, f"{first} is unreachable: {exc}") | {"lost": True}
         try:
             measurement = json.loads(answer["stdout"].strip().splitlines()[-1])
         except (ValueError, IndexError):

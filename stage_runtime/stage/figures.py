@@ -165,7 +165,7 @@ def _outages(hops: Sequence[HopFigures]) -> list[str]:
     return [
         f"nothing came between {hop.source} and {hop.target} for {hop.silence_ms / 1e3:.0f} s"
         for hop in hops
-        if (hop.silence_ms or 0.0) > _MOST_SILENCE_MS
+        if hop.silence_ms is not None and hop.silence_ms > _MOST_SILENCE_MS
     ]
 
 
