@@ -41,9 +41,29 @@ class GuestTestbed(VirtualTestbed):
     def ssh_words(self, name: str) -> list[str]:
         """Give the words of the command that logs in to a host; the remote command follows."""
         image = self.guest.image
-        known = image / "known_hosts"
-        port = self.guest.ports[name]
-        return [*ssh_command(image / "id_ed25519", known, HostKeyAlias=name, Port=port), "root@127.0.0.1"]
+        options: dict[str, str | int] = {
+            "HostKeyAlias": name,
+            "Port": self.guest.ports[name],
+            "ControlPath": str(self.folder / f"ssh-{name}"),
+        }
+        return [*ssh_command(image / "id_ed25519", image / "known_hosts", **options), "root@127.0.0.1"]
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[None]:
+        """Keep a connection to each host open, which commands share: an emulated processor is slow to agree on keys."""
+        try:
+            for name in self.names:
+                if self._ssh(name, "-M", "-N", "-f"):
+                    raise BenchError(f"the guest's host {name} cannot be logged in to; its console: {self.folder}")
+            yield
+        finally:
+            for name in self.names:
+                self._ssh(name, "-O", "exit")
+
+    def _ssh(self, name: str, *words: str) -> int:
+        nowhere = subprocess.DEVNULL
+        command = [*self.ssh_words(name), *words]
+        return subprocess.run(command, stdout=nowhere, stderr=nowhere, timeout=PLAY_TIMEOUT_S, check=False).returncode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +105,17 @@ class Bed:
 def netem_bed(folder: Path) -> Iterator[Bed]:
     """Boot the guest for the time of a ``with`` block, with the runtime on its hosts."""
     with running_guest(folder / "console.log") as guest:
+        hosts = _write_guest_inventory(folder, guest)
         bed = Bed(
-            hosts=_write_guest_inventory(folder, guest),
+            hosts=hosts,
             python="/usr/bin/python3",
             homes=dict.fromkeys(NAMES, _GUEST_HOME),
             kernel=guest.kernel,
             backend="tc",
         )
-        _put_runtime(bed)
-        yield bed
+        with hosts.connected():
+            _put_runtime(bed)
+            yield bed
 
 
 @contextlib.contextmanager

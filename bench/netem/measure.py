@@ -14,6 +14,13 @@ from bench.testbed import BenchError, finish, last_json
 from links.conditions import LinkSpec, parse_condition
 
 _SCRIPT = (Path(__file__).parent / "stream.py").read_text(encoding="utf-8")
+# One process for all rounds: an emulated processor takes seconds to start one.
+_PROBE = """
+import json, sys
+from links.measure import measure
+from links.orders import decode_plan
+print(json.dumps([measure(decode_plan(sys.argv[1])) for _ in range(int(sys.argv[2]))]))
+"""
 _PORT = 47310
 _PROBE_PORT = 47301
 _TAIL_S = 0.3
@@ -45,7 +52,7 @@ def measure_side(bed: Bed, conditions: Mapping[str, Mapping[str, Any]], amounts:
 def measure(bed: Bed, network: str, condition: Mapping[str, Any], amounts: Amounts) -> tuple[Measured, Measured]:
     """Measure both directions under a condition that is in force."""
     specs = parse_condition(network, condition).directed(NAMES)
-    rounds = [_probe(bed, network, condition) for _ in range(amounts.rounds)]
+    rounds = _probe(bed, network, condition, amounts.rounds)
     streams = {}
     for (source, target), spec in specs.items():
         delays = _delays_ms(bed, source, target, spec, amounts)
@@ -84,8 +91,8 @@ def read_back(bed: Bed, source: str, target: str) -> tuple[dict[str, Any], int]:
     return {}, 0
 
 
-def _probe(bed: Bed, network: str, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Measure as the role does, from the first host: both directions."""
+def _probe(bed: Bed, network: str, condition: Mapping[str, Any], rounds: int) -> list[list[dict[str, Any]]]:
+    """Measure as the role does, from the first host, some rounds: both directions in each."""
     plan = {
         "owner": "netem",
         "ttl_s": 1,
@@ -95,9 +102,8 @@ def _probe(bed: Bed, network: str, condition: Mapping[str, Any]) -> list[dict[st
         "network": {"name": network, "condition": dict(condition)},
         "probe_port": _PROBE_PORT,
     }
-    answer = _links(bed, NAMES[0], "probe", "--plan", json.dumps(plan))
-    directions: list[dict[str, Any]] = answer["directions"]
-    return directions
+    words = [bed.python, "-B", "-c", _PROBE, json.dumps(plan), str(rounds)]
+    return [answer["directions"] for answer in last_json(bed.hosts.run(NAMES[0], words))]
 
 
 def _links(bed: Bed, name: str, *words: str) -> dict[str, Any]:
@@ -130,13 +136,13 @@ def _stream(
     addresses = [bed.hosts.data_address(name) for name in (source, target)]
     tail_s = _TAIL_S + (spec.delay_ms + spec.jitter_ms) / 1000
     sending = [addresses[0], addresses[1], _PORT, count, PAYLOAD_BYTES, gap_ms * 1000, tail_s]
-    receiving = [bed.python, "-c", _SCRIPT, "receive", addresses[1], str(_PORT)]
+    receiving = [bed.python, "-I", "-S", "-c", _SCRIPT, "receive", addresses[1], str(_PORT)]
     with bed.hosts.start(target, receiving, stdin=subprocess.PIPE) as receiver:
         assert receiver.stdout is not None
         first = receiver.stdout.readline().strip()
         if first != "ready":
             raise BenchError(f"{target}: the receiver said {first!r} where `ready` was due")
-        words = [bed.python, "-c", _SCRIPT, "send", *map(str, sending)]
+        words = [bed.python, "-I", "-S", "-c", _SCRIPT, "send", *map(str, sending)]
         sent = last_json(bed.hosts.run(source, words, timeout_s=_TIMEOUT_S))
         arrived = last_json(finish(receiver, f"{target}: the receiver", _TIMEOUT_S))
     return sent, {int(number): stamp for number, stamp in arrived.items()}
