@@ -65,7 +65,7 @@ def _read(path: Path) -> Definitions:
         return msgspec.json.decode(path.read_bytes(), type=Definitions)
     except FileNotFoundError:
         return Definitions()
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise CampaignError(f"{path}: cannot be read ({exc}); remedy: fresh=true begins another campaign") from exc
 
 

@@ -167,6 +167,7 @@ class _Sweep:
         left = self._field.tidy_up(self._screen.line, self._control.leaving)
         for device, reason in left.items():
             self._screen.line(f"WARNING: {device} is left to end its stage and clear its links by itself: {reason}")
+        self._field.clear_leftovers(self._campaign.folder)
 
     def _run_lanes(self, parked: Mapping[str, str]) -> None:
         lanes = lanes_of(self._prepared.left, self._testbed)

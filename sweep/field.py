@@ -27,7 +27,7 @@ class Field(Protocol):
     """Devices, and how to run cells on them."""
 
     def clear_leftovers(self, folder: Path) -> None:
-        """Remove what a killed sweep left in a campaign's folder."""
+        """Remove what plays left in a campaign's folder, of a killed sweep or of this one when it is over."""
 
     def warnings(self, devices: tuple[str, ...]) -> tuple[str, ...]:
         """Give what the rows of a chain of `devices` are to warn of."""

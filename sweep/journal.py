@@ -20,7 +20,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     for number, line in whole_lines(path):
         try:
             yield msgspec.json.decode(line, type=Row)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise CampaignError(f"{path}:{number}: not a result row ({exc}); remedy: fresh=true begins anew") from exc
 
 

@@ -37,7 +37,7 @@ def _make(module: str, arguments: list[str]) -> Made:
     answer = done.stdout.strip().splitlines()[-1:] or ["nothing"]
     try:
         return msgspec.json.decode(answer[0], type=Made)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise OptionError(f"python -m {module} make answered what cannot be read ({exc}): {answer[0]}") from exc
 
 

@@ -100,7 +100,7 @@ OPTION_HELP: Mapping[str, str] = {
     "inputs": "default (two photographs), or a folder of images",
     "seed": "seed of the weights and of the order of cells",
     "timeout_s": "limit for one cell in seconds; 0 derives it from the estimate",
-    "silence_s": "seconds (2 to 25) without any sign of life of a stage that end its cell; 15 survives 5 s without a link",
+    "silence_s": "seconds (2 to 25) without a sign of life of a stage that end its cell; 15 survives 5 s without a link",
     "patience_s": "how long to go on trying a device that was lost, once all else is done",
     "results": "folder for campaigns",
     "report": "draw tables and report.html at the end",
@@ -136,10 +136,21 @@ def _models(name: str, value: Any, granularity: str) -> tuple[str, ...]:
     return models
 
 
+def _path(name: str, text: str) -> Path:
+    """Take what can be a path at all: no user that there is none of, no name that is too long."""
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise OptionError(f"option `{name}`: `{text[:80]}` is no path ({why}); remedy: give another") from exc
+    return path
+
+
 def _weights(name: str, value: Any) -> str:
     text = values.text(name, value)
     if text.endswith((".pth", ".pt", ".safetensors")) or "/" in text:
-        path = Path(text).expanduser()
+        path = _path(name, text)
         if not path.is_file():
             raise OptionError(f"option `{name}`: no file `{text}`; remedy: give a path to a .pth or .safetensors file")
         return str(path.resolve())
@@ -150,7 +161,7 @@ def _inputs(name: str, value: Any) -> str:
     text = values.text(name, value)
     if text == "default":
         return text
-    path = Path(text).expanduser()
+    path = _path(name, text)
     if not path.is_dir():
         raise OptionError(f"option `{name}`: no folder `{text}`; remedy: give a folder of images, or `default`")
     return str(path.resolve())

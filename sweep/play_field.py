@@ -153,9 +153,6 @@ class PlayCondition:
             self._over = True
             self._stop_file.unlink(missing_ok=True)
             shutil.rmtree(self._blocks_folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # the log of a play that failed stays
-                self._work.rmdir()
-                self._work.parent.rmdir()
 
     def _run(self, cancelled: Callable[[], bool]) -> ConditionOutcome:
         plan = self._record.plan
@@ -236,7 +233,7 @@ class PlayCondition:
     def _take(self, host: str, task: str, result: Result) -> None:
         try:
             self._sort(host, task, result)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise PlayError(f"task `{task}` on {host} reported what cannot be read: {exc}") from exc
 
     def _sort(self, host: str, task: str, result: Result) -> None:

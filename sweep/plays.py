@@ -194,9 +194,15 @@ def _keep_log(artifacts: Path, log: Path, *, keep: bool) -> None:
 
 
 def remove_leftovers(work: Path) -> None:
-    """Remove what killed plays left under `work`: their artifacts hold the whole environment."""
+    """Remove what plays left under `work`, while none runs: killed ones their artifacts, all of them empty folders.
+
+    The artifacts hold the whole environment.
+    """
     for left in (*work.rglob("artifacts"), *work.rglob("*.json")):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+    for folder in (*sorted((path for path in work.rglob("*") if path.is_dir()), reverse=True), work):
+        with contextlib.suppress(OSError):  # it holds the log of a play that failed, or is not there
+            folder.rmdir()

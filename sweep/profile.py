@@ -126,6 +126,7 @@ class _Profiling:
         left = self._field.tidy_up(self._screen.line, self._control.leaving)
         for device, reason in left.items():
             self._screen.line(f"WARNING: {device} is left to end its stage by itself: {reason}")
+        self._field.clear_leftovers(self._campaign.folder)
         if self._options.shared.report and not self._control.cancelled():
             self._report()
         for text in self._failed:

@@ -60,6 +60,6 @@ def read_answer(result: Result) -> ProfileAnswer:
     said = str(result.get("stdout", "")).strip()
     try:
         return msgspec.json.decode(said.splitlines()[-1] if said else "", type=ProfileAnswer)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         more = f"{result.get('stderr', '')} {said}".strip()[-_LONGEST_REASON:]
         return ProfileAnswer(status="failed", reason=f"the control command ended with {result.get('rc')}: {more}")

@@ -100,7 +100,7 @@ def to_parquet(lines: Path) -> Path | None:
 def _read_lines(path: Path) -> list[RunSamples]:
     try:
         return [msgspec.json.decode(line, type=RunSamples) for _, line in whole_lines(path)]
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise CampaignError(f"{path}: holds a line that is no run's samples ({exc}); remedy: remove it") from exc
 
 

@@ -254,6 +254,6 @@ def _provenance(confinement: Confinement) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         found = msgspec.json.decode(done.stdout)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise StageError(confinement.device, f"it cannot be described: {done.stderr.strip()}") from exc
     return dict(found)

@@ -75,7 +75,7 @@ def _ask(plan: Plan, confinement: Confinement) -> Mapping[str, Any]:
             command, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=False, timeout=_PROBE_S
         )
         answer = msgspec.json.decode(done.stdout)
-    except (subprocess.TimeoutExpired, msgspec.DecodeError) as exc:
+    except (subprocess.TimeoutExpired, msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise StageError(plan.device, f"the link probe gave no figures: {exc}") from exc
     if "error" in answer:
         raise StageError(plan.device, f"the link probe: {answer['error']}")

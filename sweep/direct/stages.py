@@ -114,7 +114,7 @@ class Stage:
         done = subprocess.run([*self._control(), "status"], capture_output=True, check=False)
         try:
             answer = msgspec.json.decode(done.stdout)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return {}
         return answer if isinstance(answer, dict) else {}
 
@@ -159,7 +159,7 @@ class Stage:
         lines = said.strip().splitlines()
         try:
             measured = msgspec.json.decode(lines[-1] if lines else b"", type=Measurement)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             words = (complained + said).decode(errors="replace").strip()[-_LAST_WORDS:] or "nothing"
             reason = f"the control command ended with {status} ({exc}): {words}"
             return Measurement(status="failed", failed_device=self.config.device, reason=reason)

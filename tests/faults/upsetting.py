@@ -31,9 +31,10 @@ datetime.datetime = _Late
 
 
 def _inside(bed: VirtualTestbed, device: str, *words: str) -> str:
-    """Run a command on a device with nothing but its mounts in common with it."""
-    record = json.loads((Path("/run") / bed.prefix / device / "process.json").read_text())
-    enter = ["nsenter", "--target", str(record["pid"]), "--mount", "--", *words]
+    """Run a command among a device's mounts and processes, without logging in."""
+    pid = json.loads((Path("/run") / bed.prefix / device / "process.json").read_text())["pid"]
+    (first,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    enter = ["nsenter", "--target", first, "--mount", "--pid", "--", *words]
     return subprocess.run(enter, check=True, capture_output=True, text=True, timeout=60).stdout
 
 

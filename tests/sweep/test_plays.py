@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sweep.errors import CampaignError, PlayError
-from sweep.plays import reason_of, run_play
+from sweep.plays import reason_of, remove_leftovers, run_play
 
 PRIVATE = "must not be written anywhere"
 INVENTORY = """
@@ -209,7 +209,7 @@ def test_a_play_on_a_disk_that_fills_ends_before_what_it_says_is_lost(tmp_path: 
     finally:
         ground.gate.touch()
     assert [task for _, task, _ in ground.results] == ["Wait"]
-    assert not (ground.work / "artifacts").exists() or not list((ground.work / "artifacts").iterdir())
+    assert not list(ground.work.glob("artifacts/*"))
 
 
 def test_a_play_whose_words_cannot_be_kept_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +220,22 @@ def test_a_play_whose_words_cannot_be_kept_is_a_full_disk(tmp_path: Path, monkey
     with pytest.raises(CampaignError, match=r"a play cannot be followed \(Expecting value.*free some space"):
         Playground(tmp_path).run(SLOW)
     assert Playground(tmp_path).left == [], "nor are its variables left"
+
+
+def test_of_plays_that_are_over_only_their_logs_stay(tmp_path: Path) -> None:
+    work = tmp_path / ".plays"
+    for name in ("artifacts/provision-1/stdout", "near@lan/artifacts/condition-2/command", "far@lan/cells/0.json"):
+        (work / name).parent.mkdir(parents=True)
+        (work / name).write_text(PRIVATE)
+    log = work / "near@lan" / "condition-2.log"
+    log.write_text("no such luck")
+    remove_leftovers(work)
+    assert [path for path in work.rglob("*") if path.is_file()] == [log]
+    assert sorted(path.name for path in work.iterdir()) == ["near@lan"]
+    log.unlink()
+    remove_leftovers(work)
+    assert not work.exists()
+    remove_leftovers(work)
 
 
 def test_a_cancelled_play_ends_without_a_complaint(scenes: Scenes) -> None:
@@ -267,5 +283,5 @@ def test_a_long_reason_keeps_its_end() -> None:
 
 
 def test_a_host_key_that_is_not_known_is_explained() -> None:
-    said = "Failed to connect to the host via ssh: No ED25519 host key is known for 10.0.0.9. Host key verification failed."
+    said = "Failed to connect: No ED25519 host key is known for 10.0.0.9. Host key verification failed."
     assert "ansible-playbook playbooks/trust.yml asks for it once" in reason_of({"msg": said, "unreachable": True})
