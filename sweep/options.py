@@ -100,7 +100,7 @@ OPTION_HELP: Mapping[str, str] = {
     "inputs": "default (two photographs), or a folder of images",
     "seed": "seed of the weights and of the order of cells",
     "timeout_s": "limit for one cell in seconds; 0 derives it from the estimate",
-    "silence_s": "seconds (2 to 25) without a sign of life of a stage that end its cell; 15 survives 5 s without a link",
+    "silence_s": "seconds (2 to 25) without a sign of life of a stage that end its cell; 15 survives 5 s offline",
     "patience_s": "how long to go on trying a device that was lost, once all else is done",
     "results": "folder for campaigns",
     "report": "draw tables and report.html at the end",
