@@ -161,7 +161,7 @@ class ConditionRecord:
             self._ok += row.status == "ok"
             self._settling.note(row)
             self._on_row(row)
-        if row.status in {"failed", "timeout"} and row.failed_device is not None:
+        if row.status in {"failed", "timeout"} and row.failed_device is not None and not refused:
             if not row.lost:  # by the rows themselves, one that lost its device is run again
                 self._failed.append(key)
             self._suspects[row.failed_device] = row.reason

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 # The budget is one run of each cell, and the transport one, where a test does not ask for more.
 QUICK = {
     "budget": "quick", "transports": "tcp", "batch": "1", "batches": "5", "warmup": "1", "splits": "P3,P17",
-    "report": "false",
+    "report": "false", "patience_s": "0",
 }  # fmt: skip
 FIRST_ROWS_WITHIN_S = 240
 

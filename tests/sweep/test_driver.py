@@ -120,7 +120,8 @@ def test_cells_refused_for_lack_of_a_world_are_run_in_a_fresh_one(drive: Driver)
 
 def test_cells_refused_twice_are_failed_rows(drive: Driver) -> None:
     drive.plays.refused_transports.add("rpc")
-    status = drive(lambda cell: bad("v1") if cell.transport == "rpc" else good(), transports="tcp,rpc")
+    given = {"transports": "tcp,rpc", "patience_s": 5}
+    status = drive(lambda cell: bad("v1") if cell.transport == "rpc" else good(), **given)
     assert status == EXIT_CELLS_FAILED
     assert Counter((row.transport, row.status) for row in drive.rows) == {("tcp", "ok"): 4, ("rpc", "failed"): 4}
 
