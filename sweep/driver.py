@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from stage_runtime.formats.row import Row
+from sweep.asides import Asides, title_of
 from sweep.campaign import Campaign, choose_folder
 from sweep.closing import EXIT_OK, close_sweep
 from sweep.condition import ConditionOutcome, ConditionRecord
@@ -24,7 +25,7 @@ from sweep.estimate import Estimator
 from sweep.field import Field
 from sweep.interrupt import Control
 from sweep.journal import Journal, read_rows
-from sweep.lanes import Aside, Lane
+from sweep.lanes import Lane
 from sweep.locks import hold_devices
 from sweep.matrix import ConditionPlan, Keep, PlannedCell, cell_for, keep_every
 from sweep.options import Options
@@ -137,7 +138,7 @@ class _Sweep:
         seconds = {cell_id: self._estimator.cell_s(cell, options.cell_s) for cell_id, cell in cells.items()}
         self._tally = Tally(seconds, prepared.settling.left)
         self._shares = TimeShares()
-        self._not_run: list[str] = []
+        self._asides = Asides(prepared.settling, self._lock, screen.line)
         self._refused: set[tuple[str, int]] = set()
         self._secret_file = Path()
         # A stage that takes part in no cell for a while (`only:` another device) must not give up meanwhile.
@@ -192,7 +193,14 @@ class _Sweep:
 
     def _run_lane(self, plans: Sequence[ConditionPlan], parked: Mapping[str, str]) -> None:
         """Run a lane; what goes wrong beyond a condition (a full disk) stops the other lanes too."""
-        lane = Lane(plans, parked, work=self, control=self._control, patience_s=self._options.patience_s)
+        lane = Lane(
+            plans,
+            parked,
+            work=self,
+            asides=self._asides,
+            control=self._control,
+            patience_s=self._options.patience_s,
+        )
         try:
             lane.run()
         except BaseException:
@@ -246,40 +254,11 @@ class _Sweep:
             on_row=self._on_row,
             refused=self._refused,
         )
-        self._screen.line(f"{_title(plan)}: {_cells_of(plan)} cells")
+        self._screen.line(f"{title_of(plan)}: {_cells_of(plan)} cells")
         with record:
             run = self._field.condition(record, secret_file=self._secret_file, idle_s=self._idle_s, ending=ending)
             self._control.on_finish(run.stop_after_this_cell)
             return run.run(cancelled=self._control.cancelled)
-
-    def take_up(self, one: Aside) -> ConditionPlan:
-        """Give what is left of a condition: what was not run, then what failed and is due once more."""
-        settling = self._prepared.settling
-        with self._lock:
-            one.again = tuple(dict.fromkeys((*one.again, *one.due)))
-            settling.want_again(one.due)
-            wanted = [run for run in one.plan.runs if settling.wants(*run.key)]
-        # Last, so that cells that always fail do not keep the others from being run.
-        last = frozenset(one.again)
-        runs = sorted(wanted, key=lambda run: run.key in last or settling.was_lost(*run.key))
-        return ConditionPlan(chain=one.plan.chain, devices=one.plan.devices, network=one.plan.network, runs=tuple(runs))
-
-    def put_aside(self, one: Aside) -> None:
-        """Say that a condition is tried again."""
-        why = _told(one.reasons or one.suspects)
-        self._screen.line(f"PUT ASIDE until all else is done: {_title(one.plan)}: {why}")
-
-    def finished(self, one: Aside) -> None:
-        """Note what a condition lacks for good, and why."""
-        settling = self._prepared.settling
-        with self._lock:
-            settling.want_no_more(one.again)
-            lacking = {run.cell.cell_id for run in one.plan.runs if settling.wants(*run.key)}
-        if lacking:
-            why = _told(one.reasons) or "the sweep was stopped"
-            self._not_run.append(f"{len(lacking)} cells of {_title(one.plan)}: {why}")
-        elif one.reasons:
-            self._screen.line(f"WARNING after the last cell of {_title(one.plan)}: {_told(one.reasons)}")
 
     def _limit_s(self, cell: PlannedCell) -> float:
         return self._options.timeout_s or self._estimator.limit_s(cell)
@@ -307,18 +286,10 @@ class _Sweep:
     def _end(self) -> int:
         prepared = self._prepared
         closing = close_sweep(prepared.cells, prepared.settling, self._options, self._campaign.journal_path)
-        for text in (*(f"NOT RUN: {text}" for text in self._not_run), *closing.lines):
+        for text in (*(f"NOT RUN: {text}" for text in self._asides.not_run), *closing.lines):
             self._screen.line(text)
         return closing.status
 
 
 def _cells_of(condition: ConditionPlan) -> int:
     return len({run.cell.cell_id for run in condition.runs})
-
-
-def _told(reasons: Mapping[str, str]) -> str:
-    return "; ".join(f"{device}: {reason}" for device, reason in reasons.items())
-
-
-def _title(condition: ConditionPlan) -> str:
-    return f"{condition.chain} ({' → '.join(condition.devices)}) under {condition.network}"

@@ -12,8 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
+from sweep.asides import Aside
 from sweep.condition import ConditionOutcome
 from sweep.interrupt import Control
 from sweep.matrix import ConditionPlan
@@ -24,29 +23,18 @@ _PAUSE_S = 10.0
 _MOST_FRUITLESS = 3
 
 
-class Aside(msgspec.Struct, kw_only=True):
-    """A condition still to be run: how often in vain, and what kept it from running the last time.
-
-    `due` are the (cell_id, repeat) that failed the last time and are to be run once more, `again` all that ever were.
-    """
-
-    plan: ConditionPlan
-    fruitless: int = 0
-    tried: bool = False
-    reasons: dict[str, str] = {}
-    suspects: dict[str, str] = {}
-    due: tuple[tuple[str, int], ...] = ()
-    again: tuple[tuple[str, int], ...] = ()
-
-
 class LaneWork(Protocol):
-    """What a lane has done for it, and whom it tells; the lanes of a sweep call this from threads of their own."""
+    """What a lane has done for it; the lanes of a sweep call this from threads of their own."""
 
     def run_condition(self, plan: ConditionPlan, ending: Sequence[str]) -> ConditionOutcome:
         """Run a condition once; `ending` are its devices that no later condition of the lane is going to use."""
 
     def make_ready(self, devices: tuple[str, ...]) -> Mapping[str, str]:
         """Make devices ready, and give those that cannot be, with reasons."""
+
+
+class Book(Protocol):
+    """Where a lane notes what becomes of its conditions: :class:`sweep.asides.Asides`."""
 
     def take_up(self, one: Aside) -> ConditionPlan:
         """Give what is left to run of a condition that was put aside."""
@@ -71,12 +59,14 @@ class Lane:
         parked: Mapping[str, str],
         *,
         work: LaneWork,
+        asides: Book,
         control: Control,
         patience_s: float,
     ) -> None:
         self._todo = [Aside(plan=plan) for plan in plans]
         self._lost = dict(parked)
         self._work = work
+        self._asides = asides
         self._control = control
         self._patience_s = patience_s
         self._aside: list[Aside] = []
@@ -94,13 +84,13 @@ class Lane:
             self._worth_trying = False
             self._call_back()
         for one in self._aside:
-            self._work.finished(one)
+            self._asides.finished(one)
 
     def _go_through(self, todo: Sequence[Aside]) -> None:
         for place, one in enumerate(todo):
             lost = [device for device in one.plan.devices if device in self._lost]
             if self._control.stopping():
-                self._work.finished(one)
+                self._asides.finished(one)
             elif lost:
                 one.reasons = one.reasons or {lost[0]: self._lost[lost[0]]}
                 self._aside.append(one)
@@ -117,11 +107,11 @@ class Lane:
         one.due = tuple(key for key in outcome.failed if key not in one.again)
         lacks = one.due or (outcome.reasons and outcome.not_run)
         if not lacks or self._control.stopping() or one.fruitless >= _MOST_FRUITLESS:
-            self._work.finished(one)
+            self._asides.finished(one)
             return
         self._lost |= {device: reason for device, reason in outcome.reasons.items() if device in one.plan.devices}
         self._aside.append(one)
-        self._work.put_aside(one)
+        self._asides.put_aside(one)
 
     def _call_back(self) -> None:
         """Make the lost devices ready, and go on with the conditions that wait for no other, untried ones first."""
@@ -132,5 +122,5 @@ class Lane:
         self._lost = dict(self._work.make_ready(lost)) if lost else {}
         for one in waiting:
             if not any(device in self._lost for device in one.plan.devices):
-                one.plan = self._work.take_up(one)
+                one.plan = self._asides.take_up(one)
         self._go_through(waiting)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from sweep import lanes
+from sweep.asides import Aside
 from sweep.condition import ConditionOutcome
 from sweep.interrupt import Control
-from sweep.lanes import Aside, Lane
+from sweep.lanes import Lane
 from sweep.matrix import ConditionPlan
 
 CELLS = 4
@@ -82,7 +83,7 @@ def run(
     patience_s: float = 0.0,
     control: Control | None = None,
 ) -> Work:
-    Lane(plans(*names), parked or {}, work=work, control=control or Control(), patience_s=patience_s).run()
+    Lane(plans(*names), parked or {}, work=work, asides=work, control=control or Control(), patience_s=patience_s).run()
     return work
 
 
@@ -179,7 +180,7 @@ def test_waiting_ends_with_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_PAUSE_S", 600.0)
     control, work = Control(), Work()
     work.unready = [{"b": "gone"}] * 9
-    lane = Lane(plans("near/lan"), {"b": "gone"}, work=work, control=control, patience_s=3600)
+    lane = Lane(plans("near/lan"), {"b": "gone"}, work=work, asides=work, control=control, patience_s=3600)
     began = time.monotonic()
     monkeypatch.setattr(control, "wait", lambda _seconds: control.interrupt())
     lane.run()
