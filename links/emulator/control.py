@@ -84,7 +84,7 @@ class Control:
     def _answer(self, connection: socket.socket, line: bytes) -> None:
         try:
             answer = {"ok": True, **self._carry_out(msgspec.json.decode(line, type=dict[str, Any]))}
-        except (SplitbedError, msgspec.MsgspecError) as error:
+        except (SplitbedError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             answer = {"ok": False, "error": str(error)}
         except Exception as error:  # noqa: BLE001  (one faulty command must not take down every link)
             _LOG.exception("a command failed: %s", line[:500])

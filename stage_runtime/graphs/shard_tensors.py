@@ -41,7 +41,7 @@ def placed_tensors(path: Path) -> dict[str, Placed]:
         found = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in entries.items()}
     except FileNotFoundError as exc:
         raise ShardError(f"no block file at {path}; make the model's shards again") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ShardError(f"{path} is no safetensors file ({exc}); remove it and make the model's shards again") from exc
     data = _LENGTH_BYTES + length
     return {

@@ -52,7 +52,7 @@ def read_manifest(path: Path) -> Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as exc:
         raise ShardError(f"no manifest at {path}; copy the model's shards to this machine first") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise FormatError(f"{path} is no shard manifest: {exc}") from exc
     if manifest.schema != MANIFEST_SCHEMA:
         raise FormatError(
@@ -147,7 +147,7 @@ class ShardStore:
     def _read_verified(self) -> dict[str, tuple[int, int]]:
         try:
             return msgspec.json.decode(self._verified_file.read_bytes(), type=dict[str, tuple[int, int]])
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return {}  # it saves time only: without it everything is hashed again
 
 

@@ -100,7 +100,7 @@ def _read_config(path: Path) -> StageConfig:
         return msgspec.json.decode(path.read_bytes(), type=StageConfig)
     except OSError as exc:
         raise SplitbedError(f"configuration {path}: {exc.strerror}") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise SplitbedError(f"configuration {path} does not parse: {exc}") from exc
 
 

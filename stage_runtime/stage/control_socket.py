@@ -121,7 +121,7 @@ def _answer(client: socket.socket, service: Service) -> None:
             _asked_to_stop.append(client)
             service.stop("the control command asked for it")
             return
-    except (OSError, TypeError, ValueError) as exc:
+    except (OSError, TypeError, ValueError, RecursionError) as exc:
         _log.warning("a control client went away or made no sense: %s", exc)
     client.close()
 

@@ -134,6 +134,11 @@ class FollowerRun(Run):
             self._rounds_asked += 1
             self.changed.notify_all()
 
+    @property
+    def asked_to_finish(self) -> bool:
+        """Say whether all results have reached the first stage, so that another cell may follow."""
+        return self._finish_asked
+
     def finish(self) -> None:
         """Note that all results have reached the first stage."""
         with self.changed:

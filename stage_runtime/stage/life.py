@@ -42,7 +42,7 @@ def read_life(folder: Path) -> Life | None:
     """Read what the last stage noted in `folder`; None where nothing can be read."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Life)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -13,12 +13,16 @@ from stage_runtime.codecs.choice import check_writable
 from stage_runtime.errors import CellError, FormatError, ShardError
 from stage_runtime.formats.cell import Cell, CellStage, CodecName, EngineName
 from stage_runtime.formats.manifest import Manifest, TensorSpec
-from stage_runtime.wire.frames import TensorHeader
+from stage_runtime.stage.deadline import MOST_S
+from stage_runtime.wire.frames import MAX_PAYLOAD_BYTES, TensorHeader, pack_descriptors
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 CODECS: tuple[CodecName, ...] = get_args(CodecName)
 # Enough to receive one batch and to compute another while a third waits between the two.
 _MOST_SLOTS = 3
+# What is noted of each batch takes memory from the beginning of a run.
+MOST_BATCHES = 1_000_000
+_MOST_MBIT, _MOST_RTT_MS = 1e7, 1e7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +87,14 @@ def check_cell(cell: Cell, manifest: Manifest) -> None:
     for name in ("batch", "batches", "window"):
         if getattr(cell, name) < 1:
             raise FormatError(f"{where}: {name} is {getattr(cell, name)}, at least 1")
-    if cell.warmup < 0 or cell.timeout_s <= 0:
+    if cell.warmup < 0 or not 0 < cell.timeout_s <= MOST_S:
         raise FormatError(f"{where}: warmup is {cell.warmup} and timeout_s {cell.timeout_s}")
+    if cell.warmup + cell.batches > MOST_BATCHES:
+        raise FormatError(f"{where}: {cell.warmup} + {cell.batches} batches, at most {MOST_BATCHES}")
+    for stage in cell.stages:
+        rate_good = stage.link_mbit is None or 0 < stage.link_mbit <= _MOST_MBIT
+        if not rate_good or not 0 <= (stage.link_rtt_ms or 0) <= _MOST_RTT_MS:
+            raise FormatError(f"{where}: a link of {stage.link_mbit} Mbit/s and {stage.link_rtt_ms} ms")
     if not cell.silence_s > 0:
         raise FormatError(f"{where}: silence_s is {cell.silence_s}, more than 0")
     if cell.engine not in ENGINES or cell.codec not in CODECS:
@@ -104,7 +114,14 @@ def check_cell(cell: Cell, manifest: Manifest) -> None:
 def _crossing(manifest: Manifest, point: int, batch: int) -> TensorHeader:
     """Describe what crosses before block ``point``."""
     spec: TensorSpec = manifest.input if point == 0 else manifest.blocks[point - 1].output
-    return TensorHeader(spec.dtype, (batch, *spec.shape))
+    crossing = TensorHeader(spec.dtype, (batch, *spec.shape))
+    pack_descriptors((crossing,))
+    if crossing.payload_bytes > MAX_PAYLOAD_BYTES:
+        raise FormatError(
+            f"{batch} images are {crossing.payload_bytes} bytes before block {point}, at most {MAX_PAYLOAD_BYTES} can "
+            "be sent; take a smaller batch"
+        )
+    return crossing
 
 
 @functools.lru_cache(maxsize=4)
@@ -115,7 +132,7 @@ def read_manifest(shards_dir: Path, manifest_id: str) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as exc:
         raise ShardError(f"{path}: {exc.strerror}; the model_shards role brings it") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ShardError(f"{path} is no manifest ({exc}); remove its folder and provision again") from exc
 
 

@@ -47,6 +47,9 @@ class Upstream:
             _log.warning("%s: %s", self._channel.peer, exc)
             self._end_run(exc)
             self._drain()
+        except Exception as exc:  # noqa: BLE001  (whatever ends this thread ends the run, which nobody else would)
+            _log.exception("%s", self._channel.peer)
+            self._end_run(exc)
         finally:
             self._release()
 
@@ -72,10 +75,12 @@ class Upstream:
 
     def _configure(self, header: Header) -> None:
         body = self._channel.receive_body(header)
+        if self._run is not None and not self._run.asked_to_finish:
+            raise FormatError("another cell came before the end of the last one")  # nobody would read on meanwhile
         if self._run is not None and not (self._run.over.wait(_RUN_END_S) and self._run.went_well):
             raise Stopped
         try:
-            told = decode(body, Configure)
+            told = _told(body)
         except FormatError as exc:
             error = Error(device=self._device, reason=str(exc))
             self._channel.send_message(Kind.ERROR, header.run, 0, encode(error), _ANSWER_S)
@@ -115,3 +120,11 @@ class Upstream:
         if self._worker is not None:
             self._worker.join(_RUN_END_S)
         self._channel.close()
+
+
+def _told(body: bytes) -> Configure:
+    """Read what a stage is told; raises FormatError also where it is no stage below another."""
+    told = decode(body, Configure)
+    if not 0 < told.stage < len(told.cell.stages):
+        raise FormatError(f"cell {told.cell.cell_id} has no stage {told.stage} below another")
+    return told

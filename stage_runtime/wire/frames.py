@@ -154,7 +154,10 @@ def pack_descriptors(tensors: tuple[TensorHeader, ...]) -> bytes:
             raise FormatError(f"a tensor of dtype {dtype} cannot be sent; known: {', '.join(_CODES)}")
         if len(shape) > MAX_DIMENSIONS:
             raise FormatError(f"a tensor of {len(shape)} dimensions cannot be sent, at most {MAX_DIMENSIONS}")
-        parts.append(struct.pack(f"!BB{len(shape)}I", _CODES[dtype][0], len(shape), *shape))
+        try:
+            parts.append(struct.pack(f"!BB{len(shape)}I", _CODES[dtype][0], len(shape), *shape))
+        except struct.error as exc:
+            raise FormatError(f"a tensor of shape {shape} cannot be sent: {exc}") from exc
     return b"".join(parts)
 
 

@@ -137,7 +137,7 @@ def decode(body: bytes, expected: type[Message]) -> Message:
     """Read a body; raises FormatError naming the message and what is wrong with it."""
     try:
         return msgspec.json.decode(body, type=expected)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise FormatError(
             f"a {expected.__name__} message does not parse ({exc}): do all devices have the same runtime? "
             "Run playbooks/provision.yml"
