@@ -51,11 +51,12 @@ class Box(NamedTuple):
     top: float
 
 
-def covered(box: Box, others: Boxes) -> float:
-    """Return the area of ``box`` that the rows of ``others`` cover, counted once for each."""
-    width = np.minimum(others[:, 2], box.right) - np.maximum(others[:, 0], box.left)
-    height = np.minimum(others[:, 3], box.top) - np.maximum(others[:, 1], box.bottom)
-    return float((width.clip(min=0) * height.clip(min=0)).sum())
+def covered(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+    """Return for each row of ``boxes`` the area of it that the rows of ``others`` cover, counted once for each."""
+    width = np.minimum(others[:, 2], boxes[:, 2, np.newaxis]) - np.maximum(others[:, 0], boxes[:, 0, np.newaxis])
+    height = np.minimum(others[:, 3], boxes[:, 3, np.newaxis]) - np.maximum(others[:, 1], boxes[:, 1, np.newaxis])
+    area: npt.NDArray[np.float64] = (width.clip(min=0) * height.clip(min=0)).sum(axis=1)
+    return area
 
 
 def as_boxes(boxes: Sequence[Box]) -> Boxes:
@@ -92,18 +93,17 @@ def choose_place(
 
     ``scale`` is pixels per point.
     """
-    best: tuple[float, Box, tuple[float, float]] | None = None
-    others = as_boxes(taken)
-    inside = as_boxes([frame])
-    for across, up in _offsets(label):
-        box = _box(label, (point[0] + across * scale, point[1] + up * scale), scale)
-        outside = (box.right - box.left) * (box.top - box.bottom) - covered(box, inside)
-        cost = covered(box, others) + outside
-        if cost <= _NOTHING:
-            return box, (across, up)
-        if best is None or cost < best[0]:
-            best = (cost, box, (across, up))
-    return (best[1], best[2]) if label.required and best is not None else None
+    offsets = list(_offsets(label))
+    places = [_box(label, (point[0] + across * scale, point[1] + up * scale), scale) for across, up in offsets]
+    # all at once: a figure has hundreds of labels, each with dozens of places
+    boxes = as_boxes(places)
+    outside = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) - covered(boxes, as_boxes([frame]))
+    costs = covered(boxes, as_boxes(taken)) + outside
+    free = np.flatnonzero(costs <= _NOTHING)
+    if not len(free) and not label.required:
+        return None
+    chosen = int(free[0]) if len(free) else int(costs.argmin())
+    return places[chosen], offsets[chosen]
 
 
 def _offsets(label: Label) -> Iterator[tuple[float, float]]:
