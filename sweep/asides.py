@@ -43,7 +43,7 @@ class Asides:
             wanted = [run for run in one.plan.runs if self._settling.wants(*run.key)]
         # Last, so that cells that always fail do not keep the others from being run.
         last = frozenset(one.again)
-        runs = tuple(sorted(wanted, key=lambda run: run.key in last))
+        runs = tuple(sorted(wanted, key=lambda run: run.key in last or self._settling.was_lost(*run.key)))
         return ConditionPlan(chain=one.plan.chain, devices=one.plan.devices, network=one.plan.network, runs=runs)
 
     def put_aside(self, one: Aside) -> None:
