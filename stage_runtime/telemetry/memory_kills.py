@@ -1,7 +1,7 @@
 """How often the kernel killed a process for lack of memory, where this process lives.
 
-Counted by control groups (``oom_kill`` of ``memory.events``, or ``memory.oom_control`` of version 1) where one limits the
-memory, else by the machine (``/proc/vmstat``): kills on its other devices are nobody's business here.
+Counted by control groups (``oom_kill`` of ``memory.events``, or ``memory.oom_control`` of version 1) where one limits
+the memory, else by the machine (``/proc/vmstat``): kills on its other devices are nobody's business here.
 """
 
 from __future__ import annotations
