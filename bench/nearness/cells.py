@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.testbed import NETWORKS as CONDITIONS
+from sweep.matrix import PlannedCell
 from sweep.options import Options, parse_options
 
 CHAIN = "pair"
@@ -49,3 +50,8 @@ def options_for(
             "report": False,
         }
     )
+
+
+def is_split(cell: PlannedCell) -> bool:
+    """Tell whether a cell is a split's: the unsplit model would say nothing of transports."""
+    return bool(cell.cut)

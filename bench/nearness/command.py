@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.document import put_section
-from bench.nearness.cells import CHAIN, DEVICES, EVERY_SPLIT, NETWORKS, SPLITS, options_for
+from bench.nearness.cells import CHAIN, DEVICES, EVERY_SPLIT, NETWORKS, SPLITS, is_split, options_for
 from bench.nearness.compute import efficiencies, held
 from bench.nearness.words import efficiency_text, memory_text
 from bench.own_devices import own_devices
@@ -89,13 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(options: Options, asked: list[str]) -> int:
     control = obey_signals()
     with open_screen() as screen, own_devices(len(DEVICES), {CHAIN: DEVICES}, NETWORKS) as own:
-        return sweep(options, own.testbed, screen, control, command=asked, field=PlayField(own.testbed, {}))
+        field = PlayField(own.testbed, {})
+        return sweep(options, own.testbed, screen, control, command=asked, field=field, keep=is_split)
 
 
 def show(folder: Path, document: Path | None) -> None:
     """Print how near a campaign's rows came and what their stages held; write it into the document as well."""
     rows = list(read_rows(folder / "journal.jsonl"))
-    store = ShardStore(CACHE)
+    store = ShardStore(CACHE / "shards")
     ids = dict.fromkeys(row.manifest_id for row in rows)
     near = efficiency_text(efficiencies(rows))
     memory = memory_text(held(rows, store.manifest), [store.manifest(manifest_id) for manifest_id in ids])
