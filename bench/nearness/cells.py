@@ -8,6 +8,7 @@ from typing import Any
 from bench.testbed import NETWORKS as CONDITIONS
 from sweep.matrix import PlannedCell
 from sweep.options import Options, parse_options
+from sweep.splits import parse_split
 
 CHAIN = "pair"
 DEVICES = ("d1", "d2")
@@ -29,6 +30,9 @@ def options_for(
     """Give the sweep's options; raises OptionError for words it does not know."""
     named = SPLITS if splits == EVERY_SPLIT else splits
     models = list(dict.fromkeys(word.partition(":")[0] for word in named.split(",")))
+    if splits != EVERY_SPLIT:
+        for word in named.split(","):
+            parse_split(word.rpartition(":")[2])  # refused before any device is brought up
     return parse_options(
         {
             "model": models,
