@@ -40,6 +40,7 @@ bench: setup ## who is faster: TCP, RPC, a pickle transport, the unsplit model, 
 
 performance: setup-dev ## all benchmarks, into docs/performance.md (root; hours, on an idle machine)
 	python -m bench $(BENCH_OPTIONS) --document $(PERFORMANCE)
+	python -m bench.nearness --document $(PERFORMANCE)
 	python -m bench.scaling --document $(PERFORMANCE)
 	python -m bench.payloads --document $(PERFORMANCE)
 

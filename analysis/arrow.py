@@ -77,7 +77,7 @@ def _lists(items: Sequence[Sequence[Any]], values: pa.Array) -> pa.Array:
 def _shared(items: Sequence[Any]) -> pa.Array:
     """Return lists that runs share, each made once."""
     places: dict[int, int] = {}
-    distinct = []
+    distinct: list[Any] = []
     for item in items:
         if id(item) not in places:
             places[id(item)] = len(distinct)

@@ -30,7 +30,8 @@ class Cost(NamedTuple):
 def watch(command: Sequence[str], output: Path) -> Cost:
     """Run a command to its end, what it says into `output`."""
     begun = time.monotonic()
-    most, largest, cpu = 0.0, 0.0, {}
+    most, largest = 0.0, 0.0
+    cpu: dict[int, float] = {}
     with output.open("wb") as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:
         root = psutil.Process(process.pid)
         while process.poll() is None:

@@ -33,11 +33,13 @@ def measure_iperf(address: str, port: int, seconds: float) -> float:
     end = time.monotonic() + _TRY_FOR_S
     while True:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds + _END_WITHIN_S)
-        if done.returncode == 0:
-            return parse_iperf(done.stdout)
-        if "refused" not in done.stdout or time.monotonic() > end:
-            raise BenchError(f"iperf3 to {address}:{port} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        # with --json it may end with status 0 although nobody listens yet, and says so in the JSON alone
+        if "Connection refused" not in done.stdout or time.monotonic() > end:
+            break
         time.sleep(0.1)
+    if done.returncode:
+        raise BenchError(f"iperf3 to {address}:{port} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return parse_iperf(done.stdout)
 
 
 def parse_iperf(said: str) -> float:
