@@ -52,12 +52,13 @@ def stages_frame(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(context | {name: _column(columns.held[name])[taken] for name in columns.names})
 
 
-def _gather(runs: Sequence[Sequence[Any]]) -> tuple[Columns, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _gather(runs: pd.Series[Any]) -> tuple[Columns, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the columns that hold the stages of all runs, where in them each stands, and how many each run has."""
-    parts = list(runs)
-    if not all(isinstance(part, Part) and part.columns is parts[0].columns for part in parts):
+    given = list(runs)
+    parts = [part for part in given if isinstance(part, Part)]
+    if len(parts) < len(given) or any(part.columns is not parts[0].columns for part in parts):
         columns = Columns(StageFigures, Pool())
-        parts = [columns.extend(StageFigures(**stage) for stage in part) for part in parts]
+        parts = [columns.extend(StageFigures(**stage) for stage in part) for part in given]
     counts = np.array([len(part) for part in parts], dtype=np.int64)
     begins = np.array([part.begin for part in parts], dtype=np.int64)
     before = np.cumsum(counts) - counts

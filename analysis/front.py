@@ -16,7 +16,7 @@ import argcomplete
 from analysis.campaigns import Campaign, find_campaigns, list_campaigns
 from analysis.commands import exit_status
 from analysis.errors import AnalysisError
-from analysis.figures.draw import MOST_FIGURES, Choice, Painters, choose
+from analysis.figures.draw import MOST_FIGURES, Choice, Painters, Subject, Subjects, choose
 from analysis.journal import read_journals
 
 if TYPE_CHECKING:
@@ -153,7 +153,11 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, options:
     if painters is None:
         write_tables(analysis, folder, runs=not options.no_runs)
         return ""
-    subjects = {"studies": analysis.studies, "transports": analysis.transports, "codecs": analysis.tradeoffs}
+    subjects: dict[Subjects, Sequence[Subject]] = {
+        "studies": analysis.studies,
+        "transports": analysis.transports,
+        "codecs": analysis.tradeoffs,
+    }
     choice = choose(subjects, None if options.all_figures else MOST_FIGURES)
     wanted = options.format or ("svg" if choice.left_out else "both")
     drawing = painters.begin(choice.shares, ("svg", "png") if wanted == "both" else (wanted,))

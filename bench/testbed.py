@@ -242,9 +242,7 @@ def virtual_testbed(
     third: int = 0,
 ) -> Iterator[VirtualTestbed]:
     """Bring virtual devices up for the time of a ``with`` block; see :func:`write_inventory`."""
-    bed = write_inventory(
-        folder, prefix=prefix, networks=networks, devices=devices, variables=variables, third=third
-    )
+    bed = write_inventory(folder, prefix=prefix, networks=networks, devices=devices, variables=variables, third=third)
     try:
         bed.play("playbooks/virtual_up.yml")
         yield bed
