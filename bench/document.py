@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 _TITLE = """# Performance
@@ -18,6 +19,17 @@ def put_figure(document: Path, name: str, content: bytes) -> str:
     beside.mkdir(parents=True, exist_ok=True)
     (beside / name).write_bytes(content)
     return f"{document.stem}/{name}"
+
+
+def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Write a table with these column heads.
+
+    >>> print(markdown_table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *lines])
 
 
 def put_section(path: Path, name: str, text: str, title: str = _TITLE) -> None:

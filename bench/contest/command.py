@@ -30,11 +30,13 @@ from sweep.terminal import obey_signals, open_screen
 
 EXIT_BAD_INPUT = 2
 _QUICK_SPLITS = 2
+_REPEATS = 3
 _WIDTH = 160
 _EXAMPLES = """
 examples:
   python -m bench                                    everything, some hours
   python -m bench --quick                            one repeat of fewer splits: no intervals
+  python -m bench --quick --repeats 3 --cell-s 1     with intervals, in less than an hour
   python -m bench --models alexnet --networks lan --splits "alexnet:6,10"
   python -m bench --only-show results/bench/NAME     the table of what was measured before
 
@@ -56,9 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--networks", default=",".join(NETWORKS), metavar="A,B", help="networks; default: %(default)s")
     parser.add_argument("--splits", default="", metavar="MODEL:3,5;…", help="splits; default: a table's, by network")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="images per batch; default: 8")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of everything; default: 3")
+    parser.add_argument("--repeats", type=int, metavar="N", help="runs of everything; default: 3, or 1 with --quick")
     parser.add_argument("--cell-s", type=float, default=4.0, metavar="S", help="seconds per run, about; default: 4")
-    parser.add_argument("--quick", action="store_true", help="one repeat of the first two splits")
+    parser.add_argument("--quick", action="store_true", help="the first two splits alone, once unless --repeats")
     parser.add_argument("--results", default="results/bench", metavar="DIR", help="default: results/bench")
     parser.add_argument("--fresh", action="store_true", help="begin anew instead of going on")
     parser.add_argument("--document", type=Path, metavar="FILE", help="also write the table into this document")
@@ -75,7 +77,7 @@ def contest_for(told: argparse.Namespace) -> Contest:
     return Contest(
         splits=splits,
         batch=told.batch,
-        repeats=1 if told.quick else told.repeats,
+        repeats=(1 if told.quick else _REPEATS) if told.repeats is None else told.repeats,
         cell_s=told.cell_s,
         results=told.results,
         fresh=told.fresh,

@@ -14,6 +14,7 @@ from analysis.intervals import Interval
 from analysis.numbers import DASH, number
 from bench.contest.compare import EVERY_MODEL, Best, Contrast
 from bench.contest.targets import Judged
+from bench.document import markdown_table
 
 COLUMNS = (
     "comparison", "network", "figure", "model", "ratio", "low", "high", "repeats",
@@ -79,7 +80,7 @@ def terminal_table(found: Sequence[Contrast]) -> Table:
 def markdown(found: Sequence[Contrast], judged: Sequence[Judged]) -> str:
     """Write the table, the figures behind it, and what came of the targets."""
     heads = ["comparison", "network", "figure", *models_of(found)]
-    parts = [NOTE, _table(heads, lines_of(found)), *(f"- {judged_text(one)}" for one in judged)]
+    parts = [NOTE, markdown_table(heads, lines_of(found)), *(f"- {judged_text(one)}" for one in judged)]
     head, table, *verdicts = parts
     return "\n\n".join([head, table, "\n".join(verdicts), "The figures behind the ratios:", _figures(found)]) + "\n"
 
@@ -97,16 +98,11 @@ def _figures(found: Sequence[Contrast]) -> str:
         [side, network, f"{figure}, {_UNITS[figure]}", *(_best(best.get((side, network, figure, m))) for m in models)]
         for side, network, figure in keys
     ]
-    return _table(["side", "network", "figure", *models], lines)
+    return markdown_table(["side", "network", "figure", *models], lines)
 
 
 def _best(best: Best | None) -> str:
     return DASH if best is None else f"{number(best.value)} ({best.split})"
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def as_csv(found: Sequence[Contrast]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from analysis.fronts import Objective
 from stage_runtime.formats.cell import EngineName
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Row
 
-Objective = Literal["latency", "throughput"]
 OBJECTIVES: tuple[Objective, ...] = ("latency", "throughput")
 _MIB = 2**20
 _Cell = tuple[str, str, int]  # split, network, window
@@ -46,7 +46,7 @@ class Gain(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a stage's process holds in memory, in MiB, beside its blocks' shards; ``ms`` is what loading them took."""
+    """What a stage's process holds in memory beside its blocks' shards, in MiB, and how long loading them took."""
 
     model: str
     split: str

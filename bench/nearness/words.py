@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from analysis.fronts import Objective
 from analysis.numbers import number
-from bench.nearness.compute import OBJECTIVES, Efficiencies, Gain, Held, Objective, empty_stage_mb
+from bench.document import markdown_table
+from bench.nearness.compute import OBJECTIVES, Efficiencies, Gain, Held, empty_stage_mb
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.shards.store import total_bytes
 
@@ -38,7 +40,7 @@ def efficiency_text(found: Sequence[Efficiencies]) -> str:
         ]
         for group in found
     ]  # fmt: skip
-    return "\n\n".join([*(_judged(objective, found) for objective in OBJECTIVES), _table(heads, lines)])
+    return "\n\n".join([*(_judged(objective, found) for objective in OBJECTIVES), markdown_table(heads, lines)])
 
 
 def _judged(objective: Objective, found: Sequence[Efficiencies]) -> str:
@@ -75,7 +77,7 @@ def gain_text(found: Sequence[Gain]) -> str:
         ]
         for gain in found
     ]  # fmt: skip
-    return "\n\n".join([" ".join(said), _table(heads, lines)])
+    return "\n\n".join([" ".join(said), markdown_table(heads, lines)])
 
 
 def memory_text(found: Sequence[Held], manifests: Sequence[Manifest]) -> str:
@@ -96,7 +98,7 @@ def memory_text(found: Sequence[Held], manifests: Sequence[Manifest]) -> str:
     return (
         f"The least that each process held: {bare}; the table says what it held beyond that, activations included, "
         f"beside its blocks' shards. Block files on disk over the model's parameter bytes: {disk}."
-        f"\n\n{_table(heads, lines)}"
+        f"\n\n{markdown_table(heads, lines)}"
     )
 
 
@@ -106,7 +108,3 @@ def _parameters(manifest: Manifest) -> int:
 
 def _share(value: float) -> str:
     return f"{value:.3f}"
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *lines])

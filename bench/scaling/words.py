@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from analysis.intervals import Interval
 from analysis.numbers import number, percent
+from bench.document import markdown_table
 from bench.scaling.compute import Spot
 from bench.scaling.series import Series
 
@@ -124,7 +125,7 @@ def table(series: Series, spots: Sequence[Spot]) -> str:
         ]
         for spot in spots
     ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *lines])
+    return markdown_table(heads, lines)
 
 
 def _share(efficiency: float | None) -> str:

@@ -32,6 +32,7 @@ def test_quick_is_one_repeat_of_two_splits() -> None:
     one = contest_for(build_parser().parse_args(["--quick", "--models", "alexnet", "--networks", "lan,mbit5"]))
     assert one.repeats == 1
     assert one.splits == {"alexnet": {name: SPLITS["alexnet"][name][:2] for name in ("lan", "mbit5")}}
+    assert contest_for(build_parser().parse_args(["--quick", "--repeats", "3"])).repeats == 3
 
 
 def test_a_bad_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
