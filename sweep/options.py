@@ -77,7 +77,7 @@ OPTION_HELP: Mapping[str, str] = {
     "chains": "chains of the inventory; default: its default_chains",
     "networks": "network conditions of the inventory; default: every one",
     "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both",
-    "engine": "what computes: eager, channels_last, onnxruntime, or best (the fastest on each device), or a list",
+    "engine": "what computes: eager, channels_last, onnxruntime, cudagraphs, best (the fastest on a device), or a list",
     "codec": "how activations travel: none, fp16, int8, lossless, or auto (the fastest for each cell), or a list",
     "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
     "batch": "images per batch, or a list",

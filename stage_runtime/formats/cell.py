@@ -12,7 +12,7 @@ from stage_runtime.formats.manifest import Granularity
 CELL_SCHEMA = 1
 
 TransportName = Literal["tcp", "rpc"]
-EngineName = Literal["eager", "channels_last", "onnxruntime", "best"]
+EngineName = Literal["eager", "channels_last", "onnxruntime", "cudagraphs", "best"]
 """What computes a stage; ``best`` is whichever of the others a short trial on the device finds fastest."""
 CodecName = Literal["none", "fp16", "int8", "lossless", "auto"]
 """What an activation is written as between stages; ``auto`` is whichever of the others takes least time."""
