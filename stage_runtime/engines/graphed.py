@@ -42,7 +42,7 @@ class RecordedBlocks:
     @torch.inference_mode()
     def _record(self, batch: torch.Tensor) -> None:
         takes = batch.clone()
-        aside = torch.cuda.Stream(batch.device)
+        aside = torch.cuda.Stream(batch.device)  # type: ignore[no-untyped-call]  # torch's own gap
         aside.wait_stream(torch.cuda.current_stream(batch.device))
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UPS):

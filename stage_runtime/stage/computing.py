@@ -64,7 +64,7 @@ class Computation:
         self._blocks = blocks
         self._device = torch.device(device)
         self._plan = plan
-        self._copies = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._copies = _stream(self._device)
 
     @property
     def engine(self) -> EngineName:
@@ -86,7 +86,7 @@ class Computation:
             return Placed(tensor)
         with torch.cuda.stream(self._copies):
             copied = tensor.to(self._device, non_blocking=True)
-            ready = torch.cuda.Event()
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own gap
             ready.record(self._copies)
         return Placed(copied, ready)
 
@@ -123,6 +123,13 @@ class Computation:
     @property
     def _is_empty(self) -> bool:
         return self._plan.mine.first == self._plan.mine.last
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
+    """Make a stream of a GPU's own for copies; there is none on a CPU."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own gap
 
 
 def choose_accelerator(asked: str) -> str:
