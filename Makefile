@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 # One chain, three networks, one transport and one repeat: the demo is to be over in minutes.
 DEMO_OPTIONS ?= -e chains=pi_to_gpu -e networks=lan,wifi,lte -e budget=quick -e transports=tcp
 
-# What `make bench` is told: BENCH_OPTIONS=--quick is over sooner and has no intervals.
+# What `make bench` is told: BENCH_OPTIONS="--quick --repeats 3 --cell-s 1" is over within the hour.
 BENCH_OPTIONS ?=
 PERFORMANCE := docs/performance.md
 
@@ -40,6 +40,7 @@ bench: setup ## who is faster: TCP, RPC, a pickle transport, the unsplit model, 
 
 performance: setup-dev ## all benchmarks, into docs/performance.md (root; hours, on an idle machine)
 	python -m bench $(BENCH_OPTIONS) --document $(PERFORMANCE)
+	python -m bench.engines --document $(PERFORMANCE)
 	python -m bench.nearness --document $(PERFORMANCE)
 	python -m bench.scaling --document $(PERFORMANCE)
 	python -m bench.payloads --document $(PERFORMANCE)

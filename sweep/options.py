@@ -84,7 +84,7 @@ OPTION_HELP: Mapping[str, str] = {
     "networks": "network conditions of the inventory; default: every one",
     "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both; default: both on a private network, else tcp",
     "tls": "encrypt what stages send each other, over tcp alone, with certificates made for this command",
-    "engine": "what computes: eager, channels_last, onnxruntime, or best (the fastest on each device), or a list",
+    "engine": "what computes: eager, channels_last, onnxruntime, cudagraphs, best (the fastest on a device), or a list",
     "codec": "how activations travel: none, fp16, int8, lossless, or auto (the fastest for each cell), or a list",
     "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
     "batch": "images per batch, or a list",

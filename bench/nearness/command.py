@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.document import put_section
 from bench.nearness.cells import CHAIN, DEVICES, EVERY_SPLIT, NETWORKS, SPLITS, is_split, options_for
-from bench.nearness.compute import efficiencies, gains, held
-from bench.nearness.words import efficiency_text, gain_text, memory_text
+from bench.nearness.compute import efficiencies, held
+from bench.nearness.words import efficiency_text, memory_text
 from bench.own_devices import own_devices
 from stage_runtime.errors import SplitbedError
 from stage_runtime.shards.store import ShardStore
@@ -102,10 +102,8 @@ def show(folders: Sequence[Path], document: Path | None) -> None:
     ids = dict.fromkeys(row.manifest_id for row in rows)
     near = efficiency_text(efficiencies(rows))
     memory = memory_text(held(rows, store.manifest), [store.manifest(manifest_id) for manifest_id in ids])
-    engines = gain_text(gains(rows))
-    sys.stdout.write(f"{near}\n\n{engines}\n\n{memory}\n")
+    sys.stdout.write(f"{near}\n\n{memory}\n")
     if document is not None:
         by = "By `python -m bench.nearness`."
         put_section(document, "nearness", f"## How near the bounds\n\n{by} {near}")
-        put_section(document, "engines", f"## Engines\n\n{by} The blocks of each stage alone, summed. {engines}")
         put_section(document, "memory", f"## What a stage holds in memory\n\n{by} {memory}")

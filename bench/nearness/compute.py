@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.fronts import Objective
-from stage_runtime.formats.cell import EngineName
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Row
 
 OBJECTIVES: tuple[Objective, ...] = ("latency", "throughput")
 _MIB = 2**20
-_Cell = tuple[str, str, int]  # split, network, window
 
 
 class Efficiencies(NamedTuple):
@@ -28,21 +26,6 @@ class Efficiencies(NamedTuple):
     least: float
     least_cell: str
     values: tuple[float, ...]
-
-
-class Gain(NamedTuple):
-    """How many times less the stages of a model's cells took alone with an engine than with plain PyTorch.
-
-    ``ratio`` is the median over the cells that both computed, ``eager_ms`` and ``ms`` the medians of what both took.
-    """
-
-    engine: str
-    batch: int
-    model: str
-    cells: int
-    ratio: float
-    eager_ms: float
-    ms: float
 
 
 class Held(NamedTuple):
@@ -87,26 +70,6 @@ def efficiencies(rows: Iterable[Row]) -> list[Efficiencies]:
 def _order(group: tuple[Objective, str, int, str]) -> tuple[int, str, int, str]:
     objective, network, batch, engine = group
     return OBJECTIVES.index(objective), network, batch, engine
-
-
-def gains(rows: Iterable[Row]) -> list[Gain]:
-    """Give what the other engines gain over eager, by the blocks alone of cells that both computed in the campaign."""
-    alone: dict[tuple[int, str], dict[EngineName, dict[_Cell, list[float]]]] = {}
-    for row in rows:
-        if row.status == "ok" and all(stage.alone_ms is not None for stage in row.stages if stage.first < stage.last):
-            cells = alone.setdefault((row.batch, row.model), {}).setdefault(row.engine, {})
-            total = sum(stage.alone_ms or 0.0 for stage in row.stages)
-            cells.setdefault((row.split, row.network, row.window), []).append(total)
-    found = []
-    for (batch, model), engines in sorted(alone.items()):
-        plain = engines.pop("eager", {})
-        for engine, cells in engines.items():
-            both = [(statistics.median(plain[cell]), statistics.median(cells[cell])) for cell in cells if cell in plain]
-            if both:
-                eager_ms, ms = (statistics.median(times) for times in zip(*both, strict=True))
-                ratio = statistics.median(old / new for old, new in both)
-                found.append(Gain(engine, batch, model, len(both), ratio, eager_ms, ms))
-    return sorted(found)
 
 
 def held(rows: Sequence[Row], manifest_of: Callable[[str], Manifest]) -> list[Held]:

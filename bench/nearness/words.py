@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.fronts import Objective
 from analysis.numbers import number
 from bench.document import markdown_table
-from bench.nearness.compute import OBJECTIVES, Efficiencies, Gain, Held, empty_stage_mb
+from bench.nearness.compute import OBJECTIVES, Efficiencies, Held, empty_stage_mb
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.shards.store import total_bytes
 
@@ -56,28 +55,6 @@ def _judged(objective: Objective, found: Sequence[Efficiencies]) -> str:
         f"{_share(target.least)}; {good} of {len(groups)} groups reach both, {below} of {len(values)} cells are "
         "under the least."
     )
-
-
-def gain_text(found: Sequence[Gain]) -> str:
-    """Write what other engines gain, with the geometric mean over the models."""
-    if not found:
-        return "One engine computed: nothing to compare."
-    said = []
-    for engine, batch in dict.fromkeys((gain.engine, gain.batch) for gain in found):
-        own = [gain.ratio for gain in found if (gain.engine, gain.batch) == (engine, batch)]
-        mean = statistics.geometric_mean(own)
-        said.append(
-            f"{engine} at batch {batch}: {mean:.2f} times as fast as eager (geometric mean of {len(own)} models)."
-        )
-    heads = ["engine", "batch", "model", "cells", "times as fast", "eager ms", "ms"]
-    lines = [
-        [
-            gain.engine, str(gain.batch), gain.model, str(gain.cells), f"{gain.ratio:.2f}", number(gain.eager_ms),
-            number(gain.ms),
-        ]
-        for gain in found
-    ]  # fmt: skip
-    return "\n\n".join([" ".join(said), markdown_table(heads, lines)])
 
 
 def memory_text(found: Sequence[Held], manifests: Sequence[Manifest]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from stage_runtime.allocator import give_back_freed_memory
 from stage_runtime.engines.base import Blocks, Engine
 from stage_runtime.engines.eager import TorchEngine
+from stage_runtime.engines.graphed import GraphEngine
 from stage_runtime.engines.onnx import OnnxEngine
 from stage_runtime.engines.trial import fastest
 from stage_runtime.errors import EngineError
@@ -17,7 +18,7 @@ from stage_runtime.models.loading import StageLoader
 from stage_runtime.shards.store import ShardStore
 
 # The likeliest first: the others are given up the sooner for it.
-_TRIED: tuple[EngineName, ...] = ("onnxruntime", "channels_last", "eager")
+_TRIED: tuple[EngineName, ...] = ("onnxruntime", "cudagraphs", "channels_last", "eager")
 
 
 def local_engines(shards_dir: Path, device: str, threads: int) -> Engines:
@@ -27,6 +28,7 @@ def local_engines(shards_dir: Path, device: str, threads: int) -> Engines:
             "eager": TorchEngine("eager", shards_dir, device),
             "channels_last": TorchEngine("channels_last", shards_dir, device),
             "onnxruntime": OnnxEngine(shards_dir, device, threads),
+            "cudagraphs": GraphEngine(shards_dir, device),
         },
         ShardStore(shards_dir),
         device,

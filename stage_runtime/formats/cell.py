@@ -14,7 +14,7 @@ SILENCE_S = 15.0
 """How long a neighbour may be silent unless a cell says otherwise: longer than 5 s without a link have effects."""
 
 TransportName = Literal["tcp", "rpc"]
-EngineName = Literal["eager", "channels_last", "onnxruntime", "best"]
+EngineName = Literal["eager", "channels_last", "onnxruntime", "cudagraphs", "best"]
 """What computes a stage; ``best`` is whichever of the others a short trial on the device finds fastest."""
 CodecName = Literal["none", "fp16", "int8", "lossless", "auto"]
 """What an activation is written as between stages; ``auto`` is whichever of the others takes least time."""

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -49,6 +50,13 @@ class ComputeThread:
             del job
 
 
+class Placed(NamedTuple):
+    """A batch on the device that computes it; ``ready`` says when a copy to a GPU has come to its end."""
+
+    tensor: torch.Tensor
+    ready: torch.cuda.Event | None = None
+
+
 class Computation:
     """A stage's blocks on their device, from host tensor to host tensor."""
 
@@ -56,6 +64,7 @@ class Computation:
         self._blocks = blocks
         self._device = torch.device(device)
         self._plan = plan
+        self._copies = _stream(self._device)
 
     @property
     def engine(self) -> EngineName:
@@ -68,16 +77,40 @@ class Computation:
         return self._blocks.load_ms
 
     @torch.inference_mode()
+    def place(self, tensor: torch.Tensor) -> Placed:
+        """Begin to copy a batch to the GPU, beside what is computed there; on a CPU it is where it should be.
+
+        The batch must stay as it is until it was computed.  May be called by another thread than the computing one.
+        """
+        if self._copies is None or self._is_empty:
+            return Placed(tensor)
+        with torch.cuda.stream(self._copies):
+            copied = tensor.to(self._device, non_blocking=True)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own gap
+            ready.record(self._copies)
+        return Placed(copied, ready)
+
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         """Compute one batch; the copies to and from a GPU are part of it, and are waited for.
 
         Raises SplitbedError when the output is not what the manifest says.
         """
+        return self.compute(self.place(tensor))
+
+    @torch.inference_mode()
+    def compute(self, placed: Placed) -> torch.Tensor:
+        """Compute a batch that was placed; the rest of its copy and the output's are part of it, and are waited for.
+
+        Raises SplitbedError when the output is not what the manifest says.
+        """
         mine = self._plan.mine
-        if mine.first == mine.last:
-            return tensor
-        placed = tensor.to(self._device, non_blocking=True) if self._device.type != "cpu" else tensor
-        output = self._blocks.forward(placed)
+        if self._is_empty:
+            return placed.tensor
+        if placed.ready is not None:
+            computing = torch.cuda.current_stream(self._device)
+            computing.wait_event(placed.ready)
+            placed.tensor.record_stream(computing)
+        output = self._blocks.forward(placed.tensor)
         output = output.to("cpu").contiguous() if self._device.type != "cpu" else output.contiguous()
         if describe(output) != self._plan.gives:
             found, expected = describe(output), self._plan.gives
@@ -86,6 +119,17 @@ class Computation:
                 f"the manifest says {expected.dtype} {expected.shape}"
             )
         return output
+
+    @property
+    def _is_empty(self) -> bool:
+        return self._plan.mine.first == self._plan.mine.last
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
+    """Make a stream of a GPU's own for copies; there is none on a CPU."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own gap
 
 
 def choose_accelerator(asked: str) -> str:

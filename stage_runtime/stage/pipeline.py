@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from stage_runtime.stage.computing import Computation
+from stage_runtime.stage.computing import Computation, Placed
 from stage_runtime.stage.plan import StagePlan
 from stage_runtime.stage.tensors import empty, memory_of, share_memory
 from stage_runtime.telemetry.recorder import Recorder
@@ -101,7 +101,7 @@ class Pipeline:
         self._send = send
         self._on_failure = on_failure
         self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[tuple[int, Slot] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, Slot, Placed] | None] = queue.SimpleQueue()
         self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[tuple[int, torch.Tensor, Slot | None] | None] = queue.SimpleQueue()
         self._last_input: torch.Tensor | None = None
@@ -150,7 +150,7 @@ class Pipeline:
         self.timeline.batches_received = index + 1
         if index == 0 and self._plan.cell.warmup == 0:
             self.telemetry.begin()
-        self._inbox.put((index, slot))
+        self._inbox.put((index, slot, self._computation.place(slot.tensor)))
 
     def compute(self, count: int) -> None:
         """Compute the next ``count`` batches; a job for the compute thread."""
@@ -174,11 +174,11 @@ class Pipeline:
     def _compute(self, count: int) -> None:
         times = self.timeline
         for _ in range(count):
-            index, slot = _take(self._inbox)
+            index, slot, placed = _take(self._inbox)
             _take(self._permits)
             self._last_input = slot.tensor
             times.started[index] = time.perf_counter_ns()
-            output = self._computation(slot.tensor)
+            output = self._computation.compute(placed)
             times.computed[index] = time.perf_counter_ns()
             times.batches_computed = index + 1
             if self._plan.cell.window == 1:

@@ -10,8 +10,8 @@ import pytest
 
 from bench.nearness.cells import EVERY_SPLIT, SPLITS, options_for
 from bench.nearness.command import main
-from bench.nearness.compute import Efficiencies, Gain, efficiencies, empty_stage_mb, gains, held
-from bench.nearness.words import efficiency_text, gain_text, memory_text
+from bench.nearness.compute import Efficiencies, efficiencies, empty_stage_mb, held
+from bench.nearness.words import efficiency_text, memory_text
 from stage_runtime.formats.row import Row
 from stage_runtime.models.names import PAPER
 from sweep.errors import OptionError
@@ -63,20 +63,6 @@ def test_a_cells_efficiency_is_its_repeats_median_and_the_least_cell_is_named() 
     assert "1 of 1 groups reach both, 0 of 1 cells" in said
     assert "| latency | lan | 1 | eager | 3 | 0.960 | 0.800 | vgg16 P3 |" in said
     assert efficiency_text([]) == "Nothing was measured."
-
-
-def test_an_engines_gain_is_by_the_blocks_alone_of_cells_that_both_computed() -> None:
-    def computed(engine: str, first_ms: float, second_ms: float, split: str = "P3") -> Row:
-        pair = (("d1", 0, 3, first_ms), ("d2", 3, 12, second_ms))
-        stages = tuple(msgspec.structs.replace(stage_figures(n, a, b, 99.0), alone_ms=ms) for n, a, b, ms in pair)
-        return row("alexnet", split, 0.9, engine=engine, stages=stages)
-
-    rows = [computed("eager", 30.0, 70.0), computed("onnxruntime", 20.0, 20.0), computed("onnxruntime", 1, 1, "P9")]
-    found = gains(rows)
-    assert found == [Gain("onnxruntime", 1, "alexnet", 1, 2.5, 100.0, 40.0)]
-    assert "onnxruntime at batch 1: 2.50 times as fast as eager (geometric mean of 1 models)" in gain_text(found)
-    assert gains(rows[:1]) == []
-    assert "nothing to compare" in gain_text([])
 
 
 def test_what_stages_hold_stands_beside_their_shards() -> None:

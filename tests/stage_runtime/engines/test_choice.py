@@ -56,7 +56,7 @@ class Double:
 
 
 def _doubles(graphed: Graphed, **waits: float | None) -> tuple[Engines, dict[EngineName, Double]]:
-    doubles = {name: Double(name, wait) for name, wait in waits.items()}  # type: ignore[arg-type,misc]
+    doubles = {name: Double(name, wait) for name, wait in waits.items()}  # type: ignore[arg-type]
     return Engines(doubles, ShardStore(graphed[0])), doubles  # type: ignore[arg-type,return-value]
 
 

@@ -20,7 +20,7 @@ from sweep.matrix import plan_matrix
 from tests.stage_runtime.stage.processes import free_port
 from tests.sweep.support import cell_of, options, small_testbed
 
-FREE = Confinement(device="sbG1", asked=None, cores=(), group=None, threads=0)
+FREE = Confinement(device="v1", asked=None, cores=(), group=None, threads=0)
 
 
 @dataclasses.dataclass
@@ -36,7 +36,7 @@ class Maker:
         own.chmod(0o600)
         return Stage(
             StageConfig(
-                device="sbG1",
+                device="v1",
                 data_address="127.0.0.1",
                 port=port,
                 control_socket=str(self.folder / "stage.sock"),
@@ -74,7 +74,7 @@ def refusal(stage: Stage, cancelled: Callable[[], bool] = lambda: False) -> str:
             stage.await_ready(cancelled)
     finally:
         stage.stop()
-    assert caught.value.device == "sbG1"
+    assert caught.value.device == "v1"
     assert not stage.alive
     return str(caught.value)
 
@@ -107,6 +107,6 @@ def test_a_cell_on_a_stage_that_is_not_there_fails_and_names_it(make: Maker) -> 
     (make.folder / "stage.out").write_text("Killed by somebody\n")
     (plan,) = plan_matrix(options(), small_testbed(), {"alexnet": tuple(range(1, 13))}, {})
     measured = stage.run(cell_of(plan.runs[0], small_testbed()), lambda: False)
-    assert (measured.status, measured.failed_device) == ("failed", "sbG1")
+    assert (measured.status, measured.failed_device) == ("failed", "v1")
     assert "no stage runs on this device" in measured.reason
     assert "its stage has ended: Killed by somebody" in measured.reason

@@ -1,0 +1,56 @@
+"""Ratios of the rounds: how many times as fast an engine is as plain PyTorch, in the same round."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from analysis.intervals import Interval, interval
+from bench.engines.measure import Round
+from bench.engines.orders import CONTESTANTS, PLAIN
+
+
+class Speed(NamedTuple):
+    """A contestant's time for a batch, in ms (the median of its rounds' medians), and how much faster it is.
+
+    ``against`` holds the ratio to each contestant that it is held against, by name: that one's time over this one's,
+    paired by rounds.
+    """
+
+    model: str
+    batch: int
+    contestant: str
+    ms: float
+    against: dict[str, Interval]
+
+
+def speeds(rounds: Iterable[Round], rivals: Iterable[str] = (PLAIN.name, "eager")) -> list[Speed]:
+    """Give every contestant's speed for every model and batch size, in the order measured."""
+    known = tuple(rivals)
+    cases: dict[tuple[str, int], dict[str, dict[int, float]]] = {}
+    for one in rounds:
+        times = cases.setdefault((one.model, one.batch), {}).setdefault(one.contestant, {})
+        times[one.number] = statistics.median(one.ms)
+    found = []
+    for (model, batch), times_of in cases.items():
+        for contestant in (one.name for one in CONTESTANTS if one.name in times_of):
+            mine = times_of[contestant]
+            against = {
+                rival: interval([[times_of[rival][number] / mine[number]] for number in mine])
+                for rival in known
+                if rival in times_of and rival != contestant
+            }
+            found.append(Speed(model, batch, contestant, statistics.median(mine.values()), against))
+    return found
+
+
+def geometric_mean(found: Iterable[Speed], contestant: str, batch: int, rival: str) -> float:
+    """Give the geometric mean over the models of one contestant's ratio to another; NaN where there is none."""
+    ratios = [
+        one.against[rival].value
+        for one in found
+        if (one.contestant, one.batch) == (contestant, batch) and rival in one.against
+    ]
+    return statistics.geometric_mean(ratios) if ratios else math.nan
