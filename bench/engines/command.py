@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from bench.document import put_section
-from bench.engines.compute import speeds
+from bench.engines.compute import slowings, speeds
 from bench.engines.measure import Round, measure
-from bench.engines.words import text
+from bench.engines.words import beside_text, text
 from bench.testbed import BenchError
 from stage_runtime.errors import SplitbedError
 from stage_runtime.models.names import PAPER
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SplitbedError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return EXIT_BAD_INPUT
-    said = text(speeds(rounds))
+    said = "\n\n".join(filter(None, (text(speeds(rounds)), beside_text(slowings(rounds)))))
     sys.stdout.write(f"{said}\n")
     if told.document is not None:
         put_section(told.document, "engines", f"## Engines\n\nBy `python -m bench.engines`. {said}")

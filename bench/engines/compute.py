@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from analysis.intervals import Interval, interval
@@ -29,12 +29,8 @@ class Speed(NamedTuple):
 def speeds(rounds: Iterable[Round], rivals: Iterable[str] = (PLAIN.name, "eager")) -> list[Speed]:
     """Give every contestant's speed for every model and batch size, in the order measured."""
     known = tuple(rivals)
-    cases: dict[tuple[str, int], dict[str, dict[int, float]]] = {}
-    for one in rounds:
-        times = cases.setdefault((one.model, one.batch), {}).setdefault(one.contestant, {})
-        times[one.number] = statistics.median(one.ms)
     found = []
-    for (model, batch), times_of in cases.items():
+    for (model, batch), times_of in _medians(one for one in rounds if not one.beside).items():
         for contestant in (one.name for one in CONTESTANTS if one.name in times_of):
             mine = times_of[contestant]
             against = {
@@ -43,6 +39,34 @@ def speeds(rounds: Iterable[Round], rivals: Iterable[str] = (PLAIN.name, "eager"
                 if rival in times_of and rival != contestant
             }
             found.append(Speed(model, batch, contestant, statistics.median(mine.values()), against))
+    return found
+
+
+class Slowing(NamedTuple):
+    """How many times as long a contestant's batches take while the same engine computes on another core."""
+
+    model: str
+    batch: int
+    contestant: str
+    ratio: Interval
+
+
+def slowings(rounds: Sequence[Round]) -> list[Slowing]:
+    """Give what a neighbour costs each contestant that had one, paired by rounds, in the order measured."""
+    alone, beside = (_medians(one for one in rounds if one.beside is wanted) for wanted in (False, True))
+    return [
+        Slowing(*case, name, interval([[ms / alone[case][name][number]] for number, ms in times.items()]))
+        for case, times_of in beside.items()
+        for name, times in times_of.items()
+    ]
+
+
+def _medians(rounds: Iterable[Round]) -> dict[tuple[str, int], dict[str, dict[int, float]]]:
+    """Give the median time of each round, in ms, by (model, batch), contestant and number."""
+    found: dict[tuple[str, int], dict[str, dict[int, float]]] = {}
+    for one in rounds:
+        times = found.setdefault((one.model, one.batch), {}).setdefault(one.contestant, {})
+        times[one.number] = statistics.median(one.ms)
     return found
 
 

@@ -26,9 +26,13 @@ CONTESTANTS = (
     Contestant("onnxruntime", "onnxruntime", keeps=True),
 )
 
+BESIDE = ("eager", "onnxruntime")
+"""The contestants that are also measured while the same one computes on another core."""
+LEAST_BATCHES = 2
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Compute batches of a whole model for about ``seconds``, at least twice."""
+    """Compute one batch of a whole model to warm up, and then for about ``seconds``, at least ``LEAST_BATCHES``."""
 
     manifest_id: str
     batch: int

@@ -14,14 +14,12 @@ from pathlib import Path
 import msgspec
 import torch
 
-from bench.engines.orders import CONTESTANTS, Answer, Order
+from bench.engines.orders import CONTESTANTS, LEAST_BATCHES, Answer, Order
 from stage_runtime.allocator import keep_freed_memory
 from stage_runtime.engines.choice import Engines, local_engines
 from stage_runtime.errors import SplitbedError
 from stage_runtime.formats.cell import EngineName
 from stage_runtime.shards.store import ShardStore
-
-_LEAST_BATCHES = 2
 
 
 def time_batches(engines: Engines, engine: EngineName, store: ShardStore, order: Order) -> tuple[float, ...]:
@@ -32,7 +30,7 @@ def time_batches(engines: Engines, engine: EngineName, store: ShardStore, order:
     took: list[float] = []
     with torch.inference_mode():
         blocks.forward(batch)
-        while len(took) < _LEAST_BATCHES or sum(took) < order.seconds * 1e3:
+        while len(took) < LEAST_BATCHES or sum(took) < order.seconds * 1e3:
             began = time.perf_counter_ns()
             blocks.forward(batch)
             took.append((time.perf_counter_ns() - began) / 1e6)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from analysis.intervals import Interval
 from analysis.numbers import number
 from bench.document import markdown_table
-from bench.engines.compute import Speed, geometric_mean
+from bench.engines.compute import Slowing, Speed, geometric_mean
 from bench.engines.orders import CONTESTANTS, EAGER, PLAIN
 
 
@@ -52,6 +53,23 @@ def text(found: Sequence[Speed]) -> str:
         for one in CONTESTANTS
     ]  # fmt: skip
     return "\n\n".join([*filter(None, said), markdown_table(heads, lines)])
+
+
+def beside_text(found: Sequence[Slowing]) -> str:
+    """Write what computing on another core costs; empty where nothing had a neighbour."""
+    if not found:
+        return ""
+    values = sorted(one.ratio.value for one in found)
+    middle = statistics.median(values)
+    said = (
+        "Two stages on one machine share its caches and its memory: while the same engine computes on another core, "
+        f"a batch takes {values[0]:.2f} to {values[-1]:.2f} times as long (median {middle:.2f}). The bounds are of "
+        "stages alone and do not know of this, so on this machine a throughput of "
+        f"{1 / middle:.2f} times the bound is what two such stages can reach."
+    )
+    heads = ["model", "batch", "engine", "times as long"]
+    lines = [[one.model, str(one.batch), one.contestant, _ratio(one.ratio)] for one in found]
+    return f"{said}\n\n{markdown_table(heads, lines)}"
 
 
 def _judge(target: Target, found: Sequence[Speed]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bench.engines import command
-from bench.engines.compute import geometric_mean, speeds
+from bench.engines.compute import geometric_mean, slowings, speeds
 from bench.engines.measure import Round, Runner, measure
-from bench.engines.orders import CONTESTANTS, Order
-from bench.engines.words import text
+from bench.engines.orders import BESIDE, CONTESTANTS, Order
+from bench.engines.words import beside_text, text
 from bench.testbed import BenchError
 from stage_runtime.graphs.make import GraphMaker
 from tests.stage_runtime.graphs.making import make_model
@@ -48,6 +50,19 @@ def test_the_mean_is_over_models_and_targets_are_held_against_both() -> None:
     assert text([]) == "Nothing was measured."
 
 
+def test_what_a_neighbour_costs_is_paired_by_rounds_and_in_no_speed() -> None:
+    alone = rounds()
+    beside = [structs.replace(one, ms=(one.ms[0] * 1.25,), beside=True) for one in alone if one.contestant == "eager"]
+    assert speeds([*alone, *beside]) == speeds(alone)
+    (slowing,) = slowings([*alone, *beside])
+    assert slowing.contestant == "eager"
+    assert slowing.ratio.value == pytest.approx(1.25)
+    said = beside_text([slowing])
+    assert "(median 1.25)" in said
+    assert "a throughput of 0.80 times the bound" in said
+    assert beside_text(slowings(alone)) == ""
+
+
 def test_every_engine_computes_a_real_model(tmp_path: Path) -> None:
     manifest = make_model(tmp_path, "small")
     GraphMaker(tmp_path).make(manifest.manifest_id, [(0, len(manifest.blocks))])
@@ -56,9 +71,11 @@ def test_every_engine_computes_a_real_model(tmp_path: Path) -> None:
         measure({"small": manifest}, [2], rounds=2, seconds=0.01, shards=tmp_path / "shards", say=said.append)
     )
     assert said == ["small, batch 2: 2 rounds of 4 engines"]
-    assert {(one.contestant, one.number) for one in measured} == {
+    assert {(one.contestant, one.number) for one in measured if not one.beside} == {
         (one.name, number) for one in CONTESTANTS for number in (0, 1)
     }
+    neighbours = BESIDE if len(os.sched_getaffinity(0)) > 1 else ()
+    assert {one.contestant for one in measured if one.beside} == set(neighbours)
     assert all(min(one.ms) > 0 and len(one.ms) >= 2 for one in measured)
 
 
