@@ -27,12 +27,12 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as pandas would, but for figures like 1e-05, which Arrow writes as 0.00001."""
+    """Write a table as pandas would, but for figures: Arrow writes 1e-05 as 0.00001, and 1.0 as 1."""
     plain = {}
     for name in map(str, frame.columns):
         values = frame[name]
-        if values.dtype == bool:
-            plain[name] = pa.array(np.where(values, "True", "False"))
+        if values.dtype == bool or (values.dtype == object and values.map(lambda value: isinstance(value, bool)).all()):
+            plain[name] = pa.array(np.where(values.astype(bool), "True", "False"))
         elif values.dtype == object and any(isinstance(value, tuple) for value in values):
             plain[name] = pa.array([str(value) for value in values])
         else:

@@ -84,7 +84,7 @@ def _mixed(runs: pd.DataFrame) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} points merge cells that differ in batches, weights, inputs, seed or the definition of the network"
+        f"{count} points merge cells that differ in batches, weights, inputs, seed, TLS or the network's definition"
     ]
 
 

@@ -35,7 +35,7 @@ from sweep.progress import Screen, Tally, clock
 from sweep.provenance import control_provenance, weights_text, without_folders
 from sweep.samples import take_up_leftovers
 from sweep.schedule import lanes_of
-from sweep.secret import new_secret
+from sweep.secret import new_secret, remove_secrets
 from sweep.shares import TimeShares
 from sweep.testbed import Testbed
 from sweep.transports import rpc_left_out
@@ -70,6 +70,7 @@ def sweep(
     with Campaign(folder) as campaign:
         field.clear_leftovers(campaign.folder)
         take_up_leftovers(campaign.folder)
+        remove_secrets(campaign.folder)
         prepared = plan(options, testbed, campaign.journal_path, screen, keep)
         _write_campaign(campaign, options, testbed, prepared, command)
         screen.line(resume_line(prepared, campaign.folder))

@@ -102,7 +102,8 @@ class Lane:
         outcome = self._work.run_condition(one.plan, ending)
         self._worth_trying |= outcome.ok > 0 or not one.tried
         one.tried = True
-        one.fruitless = 0 if outcome.ok else one.fruitless + 1
+        # A try without any row says nothing of the cells, only of the device: patience_s bounds those.
+        one.fruitless = 0 if outcome.ok else one.fruitless + bool(outcome.rows)
         one.reasons, one.suspects = outcome.reasons, outcome.suspects
         one.due = tuple(key for key in outcome.failed if key not in one.again)
         lacks = one.due or (outcome.reasons and outcome.not_run)

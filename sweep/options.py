@@ -167,6 +167,12 @@ def _inputs(name: str, value: Any) -> str:
     return str(path.resolve())
 
 
+def _results(name: str, value: Any) -> str:
+    text = values.text(name, value)
+    _path(name, text)
+    return text
+
+
 def _silence(name: str, value: Any) -> float:
     """Take a limit that leaves stages the time to beat, and ends before their connections themselves give up (30 s)."""
     silence_s = values.seconds(name, value)
@@ -201,7 +207,7 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "timeout_s": values.seconds,
     "silence_s": _silence,
     "patience_s": values.seconds,
-    "results": values.text,
+    "results": _results,
     "tls": values.boolean,
     "report": values.boolean,
     "dry_run": values.boolean,

@@ -37,6 +37,7 @@ from sweep.worlds import Worlds, needs_world
 OWNER = f"{platform.node()}:{CHECKOUT}"
 PROVENANCE_TASK = "Report what the device is"
 OBITUARY_TASK = "Say what became of the stage"
+STOP_TASK = "Stop the stages that nothing needs any more"
 _WORK = ".plays"
 
 
@@ -133,11 +134,15 @@ class PlayCondition:
         self._stop_file = self._work / "stop"
         self._blocks_folder = self._work / "cells"
         shutil.rmtree(self._blocks_folder, ignore_errors=True)  # a block of the last invocation holds what is done
-        self._blocks_folder.mkdir(parents=True)
+        try:
+            self._blocks_folder.mkdir(parents=True)
+        except OSError as exc:
+            raise CampaignError(f"{self._blocks_folder}: {exc}; free some space and run again") from exc
         self._blocks_written = 0
         self._running = 0
         self._lost: list[tuple[Cell, Measurement]] = []
         self._became: dict[str, str] = {}
+        self._stage_stopped: list[str] = []
         self._stopped_hard = self._over = False
         self._stop_file.unlink(missing_ok=True)  # not later: a stop asked for from here on must hold
 
@@ -193,7 +198,7 @@ class PlayCondition:
         if result.reasons or not self._all_well:
             self._worlds.spoil(world)
         if result.ok:
-            self._leftovers.ended(plan.devices if self._stop_file.exists() else self._ending)
+            self._leftovers.ended(self._stage_stopped)
         return self._record.outcome(result.reasons)
 
     def _tls_folder(self) -> str:
@@ -248,6 +253,8 @@ class PlayCondition:
             with contextlib.suppress(msgspec.MsgspecError, LookupError):  # what it says is no more than a hint
                 said = msgspec.json.decode(result["stdout"].splitlines()[-1], type=dict[str, str])
                 self._became[host] = said["cause"]
+        elif task.endswith(STOP_TASK) and result.get("rc") == 0:
+            self._stage_stopped.append(host)
         elif "measurement" in result:
             measurement = msgspec.convert(result["measurement"], Measurement)
             self._all_well &= measurement.status in {"ok", "invalid"}

@@ -61,7 +61,10 @@ def reason_of(result: Result) -> str:
         chosen = [str(result.get("exception", "no reason given"))]
     text = " | ".join(dict.fromkeys(chosen[:2]))
     if _UNKNOWN_KEY in text:
-        return f"its SSH host key is not known, or is another than before; ansible-playbook {_TRUST} asks for it once"
+        return (
+            f"its SSH host key is not known: ansible-playbook {_TRUST} asks for it once; or it is another than before: "
+            "if that is as it should be, first ssh-keygen -R ADDRESS"
+        )
     return text if len(text) <= _LONGEST_REASON else "… " + text[-_LONGEST_REASON:]
 
 

@@ -120,18 +120,24 @@ class _Profiling:
         ready = [[name for name in lane if name not in parked] for lane in lanes]
         self._failed = [f"all models on {device}: {reason}" for device, reason in parked.items()]
         self._total = len(self._models) * sum(map(len, ready))
-        with new_secret(self._campaign.folder) as secret_file, ThreadPoolExecutor(max(1, len(ready))) as pool:
-            for future in [pool.submit(self._run_lane, lane, secret_file) for lane in ready]:
-                future.result()
-        left = self._field.tidy_up(self._screen.line, self._control.leaving)
-        for device, reason in left.items():
-            self._screen.line(f"WARNING: {device} is left to end its stage by itself: {reason}")
-        self._field.clear_leftovers(self._campaign.folder)
+        try:
+            with new_secret(self._campaign.folder) as secret_file, ThreadPoolExecutor(max(1, len(ready))) as pool:
+                for future in [pool.submit(self._run_lane, lane, secret_file) for lane in ready]:
+                    future.result()
+        finally:
+            self._tidy_up()
         if self._options.shared.report and not self._control.cancelled():
             self._report()
         for text in self._failed:
             self._screen.line(f"NOT PROFILED: {text}")
         return EXIT_FAILED if self._failed else EXIT_OK
+
+    def _tidy_up(self) -> None:
+        """Leave nothing running on the devices, whatever ended the profiling."""
+        left = self._field.tidy_up(self._screen.line, self._control.leaving)
+        for device, reason in left.items():
+            self._screen.line(f"WARNING: {device} is left to end its stage by itself: {reason}")
+        self._field.clear_leftovers(self._campaign.folder)
 
     def _prepare(self, devices: tuple[str, ...]) -> dict[str, str]:
         self._field.clear_leftovers(self._campaign.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from sweep.errors import CampaignError
 
 TLS_FOLDER = ".tls"
 AUTHORITY = "authority.pem"
+_FILE = ".secret"
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def new_secret(folder: Path) -> Iterator[Path]:
 
     Raises CampaignError where the disk refuses.
     """
-    path = folder / ".secret"
+    path = folder / _FILE
     path.unlink(missing_ok=True)
     try:
         try:
@@ -33,6 +35,12 @@ def new_secret(folder: Path) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_secrets(folder: Path) -> None:
+    """Remove what a command that was killed left of its secret and its certificates in a campaign's `folder`."""
+    (folder / _FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / TLS_FOLDER, ignore_errors=True)
 
 
 def certificates_beside(secret_file: Path) -> Path:

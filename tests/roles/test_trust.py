@@ -105,3 +105,16 @@ def test_a_device_that_does_not_answer_is_named(tmp_path: Path) -> None:
     silent = hosts.play(TRUST, variables={"trust_known_hosts": str(tmp_path / "known_hosts")})
     assert silent.status != 0
     assert f"d1: no SSH host key from 127.0.0.1 port {port}" in silent.message
+
+
+def test_a_device_that_does_not_answer_keeps_no_other_from_being_asked(tmp_path: Path, sshd: Sshd) -> None:
+    hosts = LocalHosts(tmp_path, ("d1", "d2"), device_kind="pi", ansible_host="127.0.0.1", ansible_port=_free_port())
+    content = json.loads(hosts.inventory.read_text())
+    content["all"]["hosts"]["d2"] |= {"ansible_port": sshd.port}
+    hosts.inventory.write_text(json.dumps(content))
+    known = tmp_path / "known_hosts"
+    told = {"trust_known_hosts": str(known), "trust_fingerprints": {"d2": sshd.fingerprint}}
+    asked = hosts.play(TRUST, variables=told)
+    assert asked.status != 0
+    assert "d1: no SSH host key from 127.0.0.1" in asked.message
+    assert known.read_text().startswith(f"[127.0.0.1]:{sshd.port} ")

@@ -19,7 +19,7 @@ from sweep.condition import make_row
 from sweep.errors import PlayError
 from sweep.matrix import Run, cell_for
 from sweep.options import Options, parse_options
-from sweep.play_field import OBITUARY_TASK, PROVENANCE_TASK
+from sweep.play_field import OBITUARY_TASK, PROVENANCE_TASK, STOP_TASK
 from sweep.plays import PlayResult
 from sweep.testbed import Device, Testbed
 
@@ -192,8 +192,9 @@ class FakePlays:
     """Stand in for ``run_play``: answer each cell by `measure`, and other plays by `refused`.
 
     `refused` maps a playbook to the hosts it fails on, with reasons; `broken` names playbooks
-    that cannot be run at all; where ``cancelled_fails``, one that is cancelled did not go well.  As the real one
-    does, a condition's play looks at its stop file before each cell.
+    that cannot be run at all; where ``cancelled_fails``, one that is cancelled did not go well.  Stages of `deaf`
+    hosts cannot be stopped by a condition's play.  As the real one does, that play looks at its stop file before each
+    cell, and at its end.
     """
 
     def __init__(self, measure: Callable[[Cell], Measurement | None] = lambda _cell: good()) -> None:
@@ -202,6 +203,7 @@ class FakePlays:
         self.broken: dict[str, str] = {}
         self.refused_transports: set[str] = set()
         self.became: dict[str, str] = {}
+        self.deaf: set[str] = set()
         self.cancelled_fails = False
         self.on_call: Callable[[str], None] = lambda _playbook: None
         self.calls: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -263,6 +265,9 @@ class FakePlays:
             for host, became in self.became.items():
                 said = msgspec.json.encode({"cause": became}).decode()
                 on_result(host, f"x : {OBITUARY_TASK}", {"stdout": f"a banner\r\n{said}\r\n"})
+        stops = devices if Path(variables["condition_stop_file"]).exists() else variables["condition_ending"]
+        for host in stops:
+            on_result(host, STOP_TASK, {"rc": int(host in self.deaf)})
         with self._lock:
             self.running.discard(me)
 

@@ -168,6 +168,23 @@ def test_what_a_play_that_failed_left_on_its_devices_is_reset_in_the_end(drive: 
     assert endings == [["v1", "v2"]]
 
 
+def test_a_stage_that_could_not_be_told_to_stop_is_reset_in_the_end(drive: Driver) -> None:
+    drive.plays.deaf = {"v2"}
+    drive()
+    playbook, limit, _ = drive.plays.calls[-1]
+    assert (playbook, limit) == ("reset", "v2")
+
+
+def test_what_a_killed_sweep_left_of_its_secrets_is_removed_though_nothing_is_left_to_run(drive: Driver) -> None:
+    assert drive() == EXIT_OK
+    (drive.folder / ".secret").write_text("old")
+    (drive.folder / ".tls").mkdir()
+    (drive.folder / ".tls" / "v1.key").write_text("old")
+    assert drive() == EXIT_OK
+    assert drive.plays.measured == []
+    assert not {".secret", ".tls"} & {path.name for path in drive.folder.iterdir()}
+
+
 def test_a_device_that_cannot_be_reset_is_named(drive: Driver) -> None:
     drive.plays.refused |= {"condition": {"v2": "gone"}, "reset": {"v2": "unreachable: gone"}}
     drive()

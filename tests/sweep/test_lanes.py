@@ -120,9 +120,18 @@ def test_patience_begins_anew_with_each_thing_that_was_achieved() -> None:
 
 
 def test_a_condition_that_is_tried_in_vain_is_given_up() -> None:
-    work = run(Work({"near/lan": [lost("b", ok=0)] * 9}), "near/lan", "far/lan", patience_s=5)
+    in_vain = ConditionOutcome(rows=1, not_run=CELLS - 1, reasons={"b": "gone"}, ok=0)
+    work = run(Work({"near/lan": [in_vain] * 9}), "near/lan", "far/lan", patience_s=5)
     assert work.ran.count("near/lan") == 3
     assert work.ended == {"far/lan": {}, "near/lan": {"b": "gone"}}
+
+
+def test_a_condition_without_any_row_is_tried_for_as_long_as_patience_lasts() -> None:
+    work = run(Work({"near/lan": [lost("b", ok=0)] * 9}), "near/lan", "far/lan", patience_s=5)
+    assert work.ran.count("near/lan") == 10
+    assert work.ended == {"far/lan": {}, "near/lan": {}}
+    given_up = run(Work({"near/lan": [lost("b", ok=0)] * 10_000}), "near/lan", patience_s=0.2)
+    assert given_up.ended == {"near/lan": {"b": "gone"}}
 
 
 def test_a_device_that_was_never_ready_is_tried_again_if_it_is_worth_waiting() -> None:
