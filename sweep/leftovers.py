@@ -6,14 +6,19 @@ by ``playbooks/reset.yml``; what cannot be reached ends itself in time.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import psutil
+
 from sweep.errors import CampaignError, PlayError
 from sweep.places import WORK
 from sweep.plays import run_play
+
+_FOLDER = "reset-"
 
 
 class Leftovers:
@@ -45,7 +50,8 @@ class Leftovers:
         if not devices or leaving():
             return dict.fromkeys(devices, "the sweep was stopped at once")
         say(f"stopping stages and clearing links: {', '.join(devices)}")
-        work = WORK / "reset"
+        _remove_what_killed_resets_left()
+        work = WORK / f"{_FOLDER}{os.getpid()}"  # another sweep of this checkout may reset devices of its own
         try:
             result = run_play(
                 "reset",
@@ -62,3 +68,10 @@ class Leftovers:
         if leaving():
             return dict.fromkeys(devices, "the sweep was stopped at once")
         return {device: reason for device, reason in result.reasons.items() if device in devices}
+
+
+def _remove_what_killed_resets_left() -> None:
+    """Remove the folders of processes that are gone: they may hold the whole environment."""
+    for folder in WORK.glob(f"{_FOLDER}*"):
+        if not psutil.pid_exists(int(folder.name.removeprefix(_FOLDER))):
+            shutil.rmtree(folder, ignore_errors=True)

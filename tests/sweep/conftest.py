@@ -80,5 +80,7 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> D
     monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
     monkeypatch.setattr("sweep.leftovers.run_play", plays)
+    monkeypatch.setattr("sweep.leftovers.WORK", tmp_path / "work")
+    monkeypatch.setattr("sweep.driver.LOCKS", tmp_path / "locks")
     monkeypatch.setattr("sweep.lanes._PAUSE_S", 0.02)
     return Driver(tmp_path / "results", plays, small_testbed())

@@ -96,6 +96,7 @@ def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
     monkeypatch.setattr("sweep.profile_play.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
     monkeypatch.setattr("sweep.leftovers.run_play", plays)
+    monkeypatch.setattr("sweep.leftovers.WORK", tmp_path / "work")
     monkeypatch.setattr("sweep.profile.make_shards", lambda _options, model: manifest(model))
     monkeypatch.setattr("sweep.profile.make_inputs", lambda _options, _manifest: "inputs")
     monkeypatch.setattr("sweep.profile.LOCKS", tmp_path / "locks")

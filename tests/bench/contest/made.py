@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,8 +67,8 @@ def baseline_row(**changes: Any) -> BaselineRow:
     return BaselineRow(**(fields | changes))
 
 
-def make_nothing(monkeypatch: pytest.MonkeyPatch, plays: FakePlays) -> None:
-    """Have a sweep make no shards, inputs or graphs, and run made-up plays."""
+def make_nothing(monkeypatch: pytest.MonkeyPatch, plays: FakePlays, folder: Path) -> None:
+    """Have a sweep make no shards, inputs or graphs, run made-up plays, and keep its locks in a folder of its own."""
     monkeypatch.setattr("sweep.plan.make_shards", lambda _options, model: manifest(model))
     monkeypatch.setattr("sweep.plan.make_inputs", lambda _options, _manifest: "inputs")
     for name in ("make_graphs", "make_reference"):
@@ -76,3 +77,5 @@ def make_nothing(monkeypatch: pytest.MonkeyPatch, plays: FakePlays) -> None:
     monkeypatch.setattr("sweep.play_field.run_play", plays)
     monkeypatch.setattr("sweep.prepare.run_play", plays)
     monkeypatch.setattr("sweep.leftovers.run_play", plays)
+    monkeypatch.setattr("sweep.leftovers.WORK", folder / "work")
+    monkeypatch.setattr("sweep.driver.LOCKS", folder / "locks")

@@ -90,19 +90,20 @@ def test_the_command_measures_compares_and_goes_on(
         testbed = small_testbed(devices=named, chains=dict(chains), networks=dict(networks))
         yield OwnDevices(cast("Any", None), testbed)
 
-    make_nothing(monkeypatch, plays)
+    make_nothing(monkeypatch, plays, tmp_path)
     monkeypatch.setattr("bench.contest.command.own_devices", devices)
     monkeypatch.setattr("bench.contest.command.Workers", FakeWorkers)
     monkeypatch.setattr("bench.contest.command.obey_signals", Control)
-    words = ["--models", "alexnet", "--networks", "lan", "--splits", "alexnet:6", "--results", str(tmp_path)]
+    results = tmp_path / "results"
+    words = ["--models", "alexnet", "--networks", "lan", "--splits", "alexnet:6", "--results", str(results)]
     assert main([*words, "--repeats", "2"]) == 0
     assert "eager over TCP against the pickle transport" in capsys.readouterr().out
-    (folder,) = tmp_path.iterdir()
+    (folder,) = results.iterdir()
     assert len(read_baseline(folder)) == 2 * 2
     once = len(plays.measured)
     assert once == 2 * (4 * 2 + 3 * 2)
     assert main([*words, "--repeats", "3"]) == 0, "more repeats extend the campaign"
-    assert list(tmp_path.iterdir()) == [folder]
+    assert list(results.iterdir()) == [folder]
     assert len(plays.measured) == once * 3 // 2
     assert len(read_baseline(folder)) == 2 * 3
     text = (folder / "bench.md").read_text()

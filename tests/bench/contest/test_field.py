@@ -62,7 +62,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     plays = FakePlays()
-    make_nothing(monkeypatch, plays)
+    make_nothing(monkeypatch, plays, tmp_path)
     return Bench(tmp_path / "results", plays)
 
 
