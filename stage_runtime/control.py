@@ -11,9 +11,6 @@
 returns when the stage has ended.
 The exit status is 0 when the stage answered, 1 when it did not, 2 for wrong usage.
 
-While it measures the stage sends an empty line each second; one that sends none for the cell's ``silence_s`` stands
-still, and is given up.
-
 While it measures the stage sends an empty line each second.  One that sends nothing for a cell's ``silence_s`` stands
 still, and is given up: the Measurement then names its device, and says that it is lost.
 

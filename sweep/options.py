@@ -174,7 +174,7 @@ def _results(name: str, value: Any) -> str:
 
 
 def _silence(name: str, value: Any) -> float:
-    """Take a limit that leaves stages the time to beat, and ends before their connections themselves give up (30 s)."""
+    """Take a limit that leaves stages the time to beat, and ends before an idle connection itself gives up (30 s)."""
     silence_s = values.seconds(name, value)
     if not _LEAST_SILENCE_S <= silence_s <= _MOST_SILENCE_S:
         raise OptionError(

@@ -67,7 +67,7 @@ def soak(results: Path, cells: int, port: int, transport: str, *, every_s: float
     found = list(results.glob("*/journal.jsonl"))
     if not found:
         raise FileNotFoundError(f"the sweep wrote no journal: {log.read_text(errors='replace')[-2000:]}")
-    return Soak(status, samples, found[0].parent)
+    return Soak(status, samples, max(found, key=lambda journal: journal.stat().st_mtime_ns).parent)
 
 
 def _watch(driver: int, samples: list[Sample], over: threading.Event, every_s: float) -> None:

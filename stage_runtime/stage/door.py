@@ -47,12 +47,17 @@ class Door:
             stream.close()
             self._complain(f"refused {stream.peer}: {full}")
             return
-        threading.Thread(target=self._greet, args=(stream, address), name="upstream", daemon=True).start()
+        try:
+            threading.Thread(target=self._greet, args=(stream, address), name="upstream", daemon=True).start()
+        except RuntimeError as exc:  # no thread to be had
+            self._give_place_back(address)
+            stream.close()
+            self._complain(f"refused {stream.peer}: {exc}")
 
     def _take_place(self, address: str) -> str:
         """Count a greeting that begins; gives what there is too much of instead, if there is."""
         with self._lock:
-            if self._neighbours >= MOST_NEIGHBOURS:
+            if self._neighbours + self._greeting.total() >= MOST_NEIGHBOURS:
                 return f"{self._neighbours} neighbours are connected"
             if self._greeting[address] >= MOST_GREETINGS_EACH:
                 return f"{self._greeting[address]} others from there have not finished their greeting"
@@ -69,9 +74,7 @@ class Door:
             self._complain(f"refused a connection: {exc}")
             return
         finally:
-            with self._lock:
-                self._greeting[address] -= 1
-                self._greeting += collections.Counter()  # forgets addresses that have none
+            self._give_place_back(address)
         with self._lock:
             self._neighbours += 1
         try:
@@ -79,6 +82,11 @@ class Door:
         finally:
             with self._lock:
                 self._neighbours -= 1
+
+    def _give_place_back(self, address: str) -> None:
+        with self._lock:
+            self._greeting[address] -= 1
+            self._greeting += collections.Counter()  # forgets addresses that have none
 
     def _complain(self, text: str) -> None:
         """Log it, unless the last was a moment ago: strangers must not fill the disk."""

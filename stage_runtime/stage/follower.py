@@ -10,7 +10,7 @@ import torch
 
 from stage_runtime import __version__
 from stage_runtime.codecs.choice import Reading
-from stage_runtime.errors import FormatError, TransportError
+from stage_runtime.errors import FormatError, SplitbedError, TransportError
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.hop import lost
 from stage_runtime.stage.pipeline import Stopped
@@ -146,8 +146,18 @@ class FollowerRun(Run):
             self.changed.notify_all()
 
     def lost_above(self, exc: Exception) -> None:
-        """End the run because the connection to the stage above is gone."""
-        self.fail(self._lost_above(exc))
+        """End the run because of what went wrong with the stage above, or here with what came from it."""
+        if isinstance(exc, TransportError):
+            self.fail(self._lost_above(exc))
+        elif isinstance(exc, SplitbedError):  # it sent what no stage sends
+            self.fail(Error(device=self.cell.stages[self._stage - 1].device, reason=str(exc)))
+        else:
+            self.fail(self.own_error(f"taking a batch failed: {type(exc).__name__}: {exc}"))
+
+    def _on_silence(self, device: str, silence_s: float) -> None:
+        super()._on_silence(device, silence_s)
+        if device == self.cell.stages[self._stage - 1].device:
+            self._channel.abort()  # whoever waits to send up would wait for good
 
     def _lost_above(self, exc: Exception) -> Error:
         return lost(self.cell.stages[self._stage - 1].device, exc)

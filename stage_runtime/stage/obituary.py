@@ -26,7 +26,6 @@ _STATES = {
     "T": "stands still: it was stopped by a signal (SIGSTOP)",
     "t": "stands still: a debugger holds it",
     "D": "hangs in the kernel (state D); is a disk or a network file system gone?",
-    "Z": "has ended, and nobody has collected it",
 }
 _STILL = frozenset("Tt")
 _LAST_WORDS = 300

@@ -50,6 +50,7 @@ class Upstream:
         except Exception as exc:  # noqa: BLE001  (whatever ends this thread ends the run, which nobody else would)
             _log.exception("%s", self._channel.peer)
             self._end_run(exc)
+            self._drain()
         finally:
             self._release()
 

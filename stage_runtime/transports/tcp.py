@@ -23,7 +23,6 @@ from stage_runtime.transports.base import Listener, Stream, Transport
 
 _TIMEVAL = struct.Struct("@ll")
 # A peer that vanished (no power, no cable) leaves no end of stream: give up on it after this long.
-_SILENT_PEER_S = 30
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 10, 5, 4
 _BACKLOG = 16
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (to refuse them)
@@ -40,14 +39,17 @@ _LAST_DATA = struct.Struct("@52xI")
 
 
 def _configure(connection: socket.socket) -> None:
-    """Send small frames at once, and notice a peer that is gone."""
+    """Send small frames at once, and notice a peer that is gone while nothing is under way.
+
+    What is under way has no limit of its own here, since a peer that computes for long takes nothing meanwhile: the
+    run's heartbeats and deadlines end it.
+    """
     connection.setblocking(True)  # noqa: FBT003  (the standard library's own signature)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_COUNT)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_PEER_S * 1000)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -25,7 +25,7 @@ import stat
 import time
 from pathlib import Path
 
-from stage_runtime.errors import SplitbedError, TransportError
+from stage_runtime.errors import SplitbedError, TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 
 MAGIC = b"SBH1"
@@ -115,6 +115,8 @@ def greet_listener(stream: Stream, secret: bytes, timeout_s: float, *, tls: bool
     exchange.send(magic + nonce + _proof(secret, magic, b"caller", listener_nonce, nonce))
     try:
         theirs = exchange.receive(_PROOF_BYTES)
+    except TransportTimeoutError:
+        raise
     except TransportError as exc:
         raise TransportError(
             f"{stream.peer} refused this stage's secret; is it from another campaign? Start the stages again"

@@ -145,6 +145,13 @@ def test_more_room_holds_more(ends: Ends) -> None:
     assert taken(ends[0], 64 * 2**20) > 2 * 2**20
 
 
+def test_a_peer_that_reads_nothing_for_long_keeps_its_connection(ends: Ends) -> None:
+    for end in ends:
+        # with a limit the kernel ends a connection whose other end lives and has no room: one that computes for long
+        assert end._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+        assert end._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
 def test_room_that_the_kernel_does_not_grant_leaves_its_own_sizing(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ends[0]._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
     monkeypatch.setattr(tcp, "_may_send_from", lambda _: False)

@@ -139,3 +139,13 @@ def test_all_of_a_greeting_has_one_limit() -> None:
 
     listener, _ = both(lambda s: greet_caller(s, SECRET, 0.5), slow)
     assert isinstance(listener.exception(), TransportTimeoutError)
+
+
+def test_a_listener_that_falls_silent_is_late_and_not_of_another_secret() -> None:
+    def silent(stream: Stream) -> None:
+        stream.send([memoryview(MAGIC + bytes(32))], 5)
+        time.sleep(1)
+
+    _, caller = both(silent, lambda s: greet_listener(s, SECRET, 0.3))
+    assert isinstance(caller.exception(), TransportTimeoutError)
+    assert "secret" not in str(caller.exception())
