@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import resource
 import socket
 import struct
 import threading
@@ -18,12 +17,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stage_runtime import __version__
-from stage_runtime.errors import TransportError
+from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.tcp import TcpTransport
 from stage_runtime.wire import frames
 from stage_runtime.wire.channel import Channel
@@ -177,7 +177,8 @@ def test_strangers_that_hang_up_at_once_are_forgotten(two: Chain) -> None:
 
 
 def test_huge_sizes_take_no_memory(two: Chain) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """4 GiB and more are announced; a thread's own stack and heap are some 100 MB of addresses."""
+    before = psutil.Process().memory_info().vms
     body = frames.pack_descriptors((TensorHeader("float32", (2**16, 2**14)),))
     for header in (
         struct.pack("!4sBBHQIIQ", frames.MAGIC, Kind.CONFIGURE, 0, 0, 1, 0, 2**32 - 1, 0),
@@ -189,8 +190,8 @@ def test_huge_sizes_take_no_memory(two: Chain) -> None:
                 configure(two, channel)
             channel._stream.send([memoryview(header)], 10)
             time.sleep(0.3)
+            assert psutil.Process().memory_info().vms - before < 2 * 2**30
     assert_well(two)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024  # KiB; 4 GiB were announced
 
 
 def test_a_stage_closes_a_connection_that_makes_no_sense_by_itself(two: Chain) -> None:
@@ -303,9 +304,20 @@ def send_something(channel: Channel, rng: random.Random) -> None:
 def test_a_changed_cell_is_run_or_refused_and_the_stage_goes_on(two: Chain, data: st.DataObject) -> None:
     cell = json.loads(msgspec.json.encode(two.cell((2,), timeout_s=5.0)))
     told = {"runtime": __version__, "stage": 1, "cell": data.draw(changed(cell))}
-    with channel_to(two) as channel, contextlib.suppress(TransportError):
+    with channel_to(two) as channel, closed_at_most():
         channel.send_message(Kind.CONFIGURE, 7, 0, json.dumps(told).encode("utf-8", "replace"), 10)
         channel.receive_header(_SOON_S)
+
+
+@contextlib.contextmanager
+def closed_at_most() -> Iterator[None]:
+    """Let the stage close the connection, but not leave a peer without an answer."""
+    try:
+        yield
+    except TransportTimeoutError:
+        raise
+    except TransportError:
+        pass
 
 
 def test_after_all_that_the_stages_run_a_cell(two: Chain) -> None:
