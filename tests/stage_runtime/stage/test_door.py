@@ -101,10 +101,19 @@ def test_strangers_of_one_address_leave_room_for_others(house: House) -> None:
     silent = [house.stranger("127.0.0.2") for _ in range(MOST_GREETINGS_EACH)]
     assert all(one.recv(1) for one in silent), "they are greeted"
     refused = house.stranger("127.0.0.2")
-    assert is_closed(refused)
+    assert refused.recv(1) == b"", "it is closed, not greeted"
     stream = house.call()
     assert within(10, lambda: len(house.inside) == 1)
     for one in (*silent, refused, stream):
+        one.close()
+
+
+def test_strangers_of_many_addresses_take_sixteen_places_and_no_more(house: House) -> None:
+    silent = [house.stranger(f"127.0.0.{number}") for number in range(2, 6) for _ in range(4)]
+    assert all(one.recv(1) for one in silent), "they are greeted"
+    refused = house.stranger("127.0.0.6")
+    assert refused.recv(1) == b"", "it is closed, not greeted"
+    for one in (*silent, refused):
         one.close()
 
 
