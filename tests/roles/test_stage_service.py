@@ -109,6 +109,16 @@ def test_a_stage_that_stands_still_is_replaced_without_waiting_for_it(hosts: Loc
     assert second != first
 
 
+def test_of_a_stage_that_was_killed_neither_secret_nor_socket_stays(hosts: LocalHosts) -> None:
+    os.kill(_running(hosts, hosts.role("stage_service")), signal.SIGKILL)
+    run = hosts.home() / "run"
+    (run / ".secret.123").write_text("half of it")  # of a start that was killed
+    left = {run / name for name in ("secret", "stage.sock", ".secret.123")}
+    assert all(path.exists() for path in left)
+    assert hosts.role("stage_service", tasks_from="stop").status == 0
+    assert not any(path.exists() for path in left)
+
+
 def test_a_port_in_use_is_named_with_its_process(hosts: LocalHosts) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -137,8 +137,13 @@ class Stage:
         return True
 
     def forget(self) -> None:
-        """Remove the secret and the key, with which nothing can be done but to pass for this stage."""
-        for path in self.private_files:
+        """Remove what a stage that ended by itself removes, for one that was killed could not.
+
+        With the secret and the key nothing can be done but to pass for this stage; those that a killed start was
+        writing have another name.  Nobody answers behind the socket.
+        """
+        partial = [found for path in self.private_files for found in self.folder.glob(f".{path.name}.*")]
+        for path in (*self.private_files, *partial, Path(self.config["control_socket"])):
             path.unlink(missing_ok=True)
 
     def start(self, secret: str, tls: dict[str, str] | None, tag: str, timeout_s: float) -> dict[str, Any]:
