@@ -166,6 +166,17 @@ def test_a_killed_stage_is_named_at_once_and_its_device_knows_that_it_was_killed
     assert stages.became("two") == "its stage was killed, or crashed"
 
 
+def test_a_killed_first_stage_is_noticed_by_the_control_command_at_once(stages: Stages) -> None:
+    with stages.measuring(stages.cell()) as asked:
+        strike(stages.bed, "one", signal.SIGKILL)
+        struck = time.monotonic()
+        measured = answer_of(asked)
+    assert time.monotonic() - struck < SLACK_S
+    assert_lost(measured, "one", "one: the stage behind its control socket: the stage ended before it answered")
+    assert measured["status"] == "failed"
+    assert stages.became("one") == "its stage was killed, or crashed"
+
+
 @pytest.mark.parametrize("window", [1, 4])
 def test_a_stage_that_stands_still_ends_the_cell_within_five_seconds_of_its_limit(stages: Stages, window: int) -> None:
     with stages.measuring(stages.cell(window=window)) as asked:

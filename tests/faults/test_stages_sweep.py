@@ -1,6 +1,6 @@
 """Whole sweeps in which a stage, its memory or its link goes wrong: rows name device and cause, and all is made good.
 
-The first is part of every test run; the others, which take minutes, are run by ``make test-faults``.
+They take minutes: ``make test-faults``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import pytest
 
 from tests.faults.causing import exhaust_memory, stage_on, strike, unplugged, until
 from tests.faults.conftest import MEMORY_MB
+from tests.faults.sweeping import assert_nothing_left
 from tests.virtual_devices import PROJECT, VirtualTestbed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 SPLITS = "P3,P9,P17"
 CELLS = 5  # and the unsplit model on each of the two devices
@@ -80,15 +81,6 @@ class Sweep:
         assert all(row["lost"] and row["failed_device"] == "two" for row in lost), lost
         return lost
 
-    def assert_nothing_left(self) -> None:
-        """Check that no stage runs, no link is shaped, and the campaign's folder holds what is to stay."""
-        for device in ("one", "two"):
-            assert stage_on(self.bed, device) is None, f"a stage is left on {device}"
-        (folder,) = (path.parent for path in self.results.glob("*/journal.jsonl"))
-        assert {path.name for path in folder.iterdir()} <= {
-            "campaign.json", "journal.jsonl", "provenance", "samples", ".plays", ".lock", "report",
-        }  # fmt: skip
-
 
 def test_a_stage_that_is_killed_costs_one_row_that_says_so_and_no_run(bed: VirtualTestbed, tmp_path: Path) -> None:
     sweep = Sweep(bed, tmp_path)
@@ -97,13 +89,9 @@ def test_a_stage_that_is_killed_costs_one_row_that_says_so_and_no_run(bed: Virtu
     assert "no connection with two (any more)" in lost["reason"]
     assert lost["reason"].endswith("two: its stage was killed, or crashed")
     assert "two" in said
-    sweep.assert_nothing_left()
-    before = sweep.rows
-    assert subprocess.run(sweep.words, cwd=PROJECT, capture_output=True, check=False, timeout=120).returncode == 0
-    assert sweep.rows == before, "the same command again measures nothing"
+    assert_nothing_left(bed, tmp_path)
 
 
-@pytest.mark.faults
 def test_one_thing_after_the_other(bed: VirtualTestbed, tmp_path: Path) -> None:
     """Out of memory, standing still, and gone behind a link that is down: each costs one row, which names its cause."""
     struck: list[float] = []
@@ -127,10 +115,9 @@ def test_one_thing_after_the_other(bed: VirtualTestbed, tmp_path: Path) -> None:
     assert "stands still: it was stopped by a signal (SIGSTOP)" in still["reason"]
     assert (still["status"], still["silence_s"]) == ("timeout", SILENCE_S)
     assert gone["failed_device"] == "two"
-    sweep.assert_nothing_left()
+    assert_nothing_left(bed, tmp_path)
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize(("outage_s", "losses"), [(5.0, 0), (60.0, 1)])
 def test_a_link_that_is_down_for_a_while(bed: VirtualTestbed, tmp_path: Path, outage_s: float, losses: int) -> None:
     """By default five seconds are survived and marked; a minute parks the chain, which is gone on with after it."""
@@ -150,4 +137,4 @@ def test_a_link_that_is_down_for_a_while(bed: VirtualTestbed, tmp_path: Path, ou
         silent = [row for row in sweep.rows if row["hops"] and row["hops"][0]["silence_ms"] > 3000]
         assert silent, "the outage is in no row"
         assert all("nothing came between one and two for" in " ".join(row["unstable"]) for row in silent)
-    sweep.assert_nothing_left()
+    assert_nothing_left(bed, tmp_path)
