@@ -34,10 +34,11 @@ def prepare_devices(
     """
     parked: dict[str, str] = {}
 
-    def play(name: str, hosts: tuple[str, ...], extra: Mapping[str, Any]) -> None:
+    def play(name: str, hosts: tuple[str, ...], extra: Mapping[str, Any], what: str) -> None:
         hosts = tuple(host for host in hosts if host not in parked)
         if not hosts or stopping():
             return
+        say(what)
         try:
             result = run_play(
                 name,
@@ -54,12 +55,9 @@ def prepare_devices(
 
     virtual = tuple(name for name in devices if testbed.devices[name].virtual)
     if virtual:
-        say(f"bringing up virtual devices: {', '.join(virtual)}")
-        play("virtual_up", virtual, {})
-    say(f"provisioning: {', '.join(devices)}")
-    play("provision", devices, {})
+        play("virtual_up", virtual, {}, f"bringing up virtual devices: {', '.join(virtual)}")
+    play("provision", devices, {}, f"provisioning: {', '.join(devices)}")
     for model, (manifest_id, inputs_id) in shards.items():
-        say(f"distributing shards: {model}")
         play(
             "shards",
             devices,
@@ -68,5 +66,6 @@ def prepare_devices(
                 "model_shards_inputs_id": inputs_id,
                 "model_shards_cache": str(CACHE),
             },
+            f"distributing shards: {model}",
         )
     return parked

@@ -408,6 +408,8 @@ def test_an_interrupt_while_getting_ready_begins_no_further_step(drive: Driver) 
     assert drive() == EXIT_CELLS_MISSING
     assert [playbook for playbook, _, _ in drive.plays.calls] == ["virtual_up"]
     assert drive.rows == []
+    assert "bringing up virtual devices: v1, v2" in drive.screen.text
+    assert "provisioning: " not in drive.screen.text
 
 
 def test_a_full_disk_stops_every_lane(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
