@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-netem fuzz soak lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-bench test-netem fuzz soak lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -45,7 +45,7 @@ performance: setup-dev ## all benchmarks, into docs/performance.md (root; hours,
 	python -m bench.scaling --document $(PERFORMANCE)
 	python -m bench.payloads --document $(PERFORMANCE)
 
-test: setup-dev ## everything a change must pass: lint, then all tests in two halves, side by side
+test: setup-dev ## everything a change must pass: lint, then the tests in two halves, side by side
 	@$(MAKE) --no-print-directory lint
 	@echo "the tests run in two halves, side by side; the output of each follows at its end"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-integration
@@ -54,10 +54,13 @@ test-unit: setup-dev ## the tests that need no root
 	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
-	python -m pytest -m 'integration and not netem and not faults' $(PYTEST_ARGS)
+	python -m pytest -m 'integration and not netem and not faults and not bench' $(PYTEST_ARGS)
 
 test-faults: setup-dev ## each fault of docs/faults.md that takes longer than test-integration has time for (root; minutes)
 	python -m pytest -m faults $(PYTEST_ARGS)
+
+test-bench: setup-dev ## benchmarks end to end, of seconds each, on virtual devices of their own (root; minutes)
+	python -m pytest -m bench $(PYTEST_ARGS)
 
 test-netem: setup-dev ## netem in an emulated guest beside the link emulator (root, qemu-system-x86, debootstrap; minutes)
 	python -m pytest -m netem $(PYTEST_ARGS)

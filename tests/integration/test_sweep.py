@@ -22,7 +22,7 @@ from stage_runtime.formats.row import Row
 from sweep.journal import read_rows
 from sweep.options import parse_options
 from sweep.settling import Settling
-from tests.virtual_devices import ANSIBLE, PROJECT, VirtualTestbed
+from tests.virtual_devices import PROJECT, VirtualTestbed
 
 pytestmark = pytest.mark.integration
 
@@ -58,10 +58,6 @@ def rows_of(results: Path) -> list[dict[str, Any]]:
     journals = list(results.glob("*/journal.jsonl"))
     assert len(journals) == 1, journals
     return [json.loads(line) for line in journals[0].read_text().splitlines()]
-
-
-def outcome_counts(rows: list[dict[str, Any]]) -> Counter[tuple[str, int, str]]:
-    return Counter((row["cell_id"], row["repeat"], row["status"]) for row in rows)
 
 
 def test_sweep_measures_every_split_and_the_unsplit_references(bed: VirtualTestbed, results: Path) -> None:
@@ -157,13 +153,6 @@ def plays_on(bed: VirtualTestbed) -> list[str]:
     return [line for line in lines if "ansible-playbook" in line and str(bed.inventory) in line]
 
 
-def assert_whole(results: Path, cells: int) -> None:
-    counts = outcome_counts(rows_of(results))
-    assert {status for _, _, status in counts} == {"ok"}
-    assert len(counts) == cells
-    assert set(counts.values()) == {1}
-
-
 def test_killed_driver_loses_and_repeats_nothing_and_goes_on_until_cells_are_settled(
     bed: VirtualTestbed, results: Path
 ) -> None:
@@ -199,22 +188,6 @@ def assert_samples_of_every_run(folder: Path, rows: list[Row]) -> None:
         responses = (run["back_ns"] - run["received_ns"]) / 1e6
         assert len(run) == row.batches
         assert responses.median() == pytest.approx(row.response_ms), "any statistic can be recomputed"
-
-
-def test_killed_playbook_loses_and_repeats_nothing(bed: VirtualTestbed, results: Path) -> None:
-    words = [
-        str(ANSIBLE / "ansible-playbook"), "-i", str(bed.inventory), "sweep.yml",
-        "-e", "model=mobilenet_v2", "-e", "chains=near", "-e", "networks=quick", "-e", "splits=P3,P5,P7,P9",
-        "-e", "batches=6", "-e", "warmup=1", "-e", "budget=quick", "-e", "transports=tcp", "-e", "report=false",
-        "-e", f"results={results}",
-    ]  # fmt: skip
-    kill_after_rows(words, results, rows=4)
-    assert_no_play_left(bed)
-    resumed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=400)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert_whole(results, cells=12)
-    assert "[" in resumed.stdout
-    assert "left" in resumed.stdout
 
 
 def test_unreachable_device_parks_its_chain_only(bed: VirtualTestbed, results: Path) -> None:

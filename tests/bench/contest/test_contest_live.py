@@ -13,7 +13,7 @@ from bench.contest.sides import SIDES, side_of
 from bench.testbed import PROJECT
 from sweep.journal import read_rows
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.bench]
 
 _LIMIT_S = 900
 WORDS = ["--models", "mobilenet_v2", "--networks", "lan", "--splits", "mobilenet_v2:5", "--batch", "2"]

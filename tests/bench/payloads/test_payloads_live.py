@@ -10,7 +10,7 @@ from bench.payloads.__main__ import main
 from bench.payloads.results import read
 from bench.payloads.table import iperf, lines, pings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.bench]
 
 WORDS = ["--networks", "lan", "--rounds", "2", "--frame-s", "0.003", "--iperf-s", "1", "--idle", "0"]
 OWN = ["--prefix", "sbD", "--subnets", "10.216"]
