@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,13 +17,13 @@ from typing import Any
 import pytest
 
 from tests.faults.causing import stage_on, until
-from tests.faults.sweeping import assert_nothing_left, assert_whole, plays_on, rows_of, sweeping
+from tests.faults.sweeping import assert_nothing_left, assert_whole, plays_on, rows_of, shaped_links, sweeping
 from tests.faults.upsetting import Disk, refusing_ssh, slow_clock, small_disk, small_results
 from tests.virtual_devices import VirtualTestbed, virtual_testbed
 
 pytestmark = pytest.mark.integration
 
-NEAR, FAR, ALONE = 4, 4, 1  # cells of each chain with GIVEN's two splits
+NEAR, ALONE = 4, 1  # cells of each chain with GIVEN's two splits
 STOP_NOW_WITHIN_S = 30.0
 
 
@@ -94,51 +95,60 @@ def test_full_disks_and_a_killed_driver_before_anything_is_measured(bed: Virtual
         assert_nothing_left(bed, results)
 
 
-def test_a_full_disk_and_a_clock_set_back_while_measuring(bed: VirtualTestbed, results: Path) -> None:
-    """No figure rests on either, and the rows say that the clock is wrong."""
+def test_a_full_disk_and_a_clock_set_back_while_measuring_and_altered_files(bed: VirtualTestbed, results: Path) -> None:
+    """No figure rests on disk or clock, and rows say that the clock is wrong; the next sweep finds what was altered."""
     bed.play("playbooks/provision.yml", "--limit", "one,localhost")
     with small_disk(bed, "two", 64) as disk, slow_clock(bed.root / "one" / "splitbed") as clock_is_back:
-        with sweeping(bed, results) as sweep:
+        with sweeping(bed, results, splits="P3", batches="60") as sweep:
             sweep.until_rows(1)
-            disk.fill(leave_kb=0)
             clock_is_back.touch()
+            disk.fill(leave_kb=0)
             assert sweep.end() == 0, sweep.said
         assert_nothing_left(bed, results)
-    assert assert_whole(results, cells=NEAR) == []
-    first, last = rows_of(results)[0], rows_of(results)[-1]
+    assert assert_whole(results, cells=NEAR - 1) == []
+    assert_measured_though_the_clock_was_set_back(rows_of(results))
+    truncated, altered = block_file(bed, "one", 0), block_file(bed, "one", 16)
+    sizes = truncated.stat().st_size, altered.stat().st_size
+    version = bed.root / "one" / "splitbed" / "runtime" / "stage_runtime" / "__init__.py"
+    truncate(truncated)
+    alter(altered)
+    version.write_text(version.read_text().replace("0.1.0", "0.0.9"))
+    with sweeping(bed, results, playbook=True, splits="P3,P17", batches="60") as sweep:
+        assert sweep.end() == 0, sweep.said
+    assert "0.1.0" in version.read_text()
+    assert (truncated.stat().st_size, altered.stat().st_size) == sizes
+    (noticed,) = assert_whole(results, cells=NEAR)
+    assert (noticed["split"], noticed["failed_device"]) == ("P17", "one")
+    assert f"{altered.name} is not usable (content has the sha256 " in noticed["reason"]
+    assert_nothing_left(bed, results)
+
+
+def assert_measured_though_the_clock_was_set_back(rows: list[dict[str, Any]]) -> None:
+    first, last = rows[0], rows[-1]
     assert not [text for text in first["warnings"] if text.startswith("clock: ")]
     assert "one is 3600 s behind the control node" in " ".join(last["warnings"])
     assert datetime.fromisoformat(last["started"]) < datetime.fromisoformat(first["started"]), "it was set back"
-    for row in rows_of(results):
+    for row in rows:
         assert 0 < row["latency_ms"] <= row["response_ms"] < 5000
         assert row["elapsed_s"] < 60
         assert all(abs(hop["offset_ms"]) < 50 for hop in row["hops"]), "both devices have this machine's other clock"
 
 
-def test_altered_shards_and_an_altered_runtime_are_replaced(bed: VirtualTestbed, results: Path) -> None:
-    """A block truncated, another altered in place, and a runtime of another version, all found by the next sweep."""
-    with sweeping(bed, results, splits="P3") as sweep:
-        assert sweep.end() == 0, sweep.said
-    truncated, altered = block_file(bed, "one", 0), block_file(bed, "two", 18)
-    sizes = truncated.stat().st_size, altered.stat().st_size
-    truncated.write_bytes(truncated.read_bytes()[:-100])
-    content = bytearray(altered.read_bytes())
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def alter(file: Path) -> None:
+    """Change a file and keep its size."""
+    content = bytearray(file.read_bytes())
     content[-1] ^= 1
-    altered.write_bytes(content)
-    runtime = bed.root / "two" / "splitbed" / "runtime" / "stage_runtime"
-    (runtime / "__init__.py").write_text((runtime / "__init__.py").read_text().replace("0.1.0", "0.0.9"))
-    with sweeping(bed, results, splits="P3,P17") as sweep:
-        assert sweep.end() == 0, sweep.said
-    assert "0.1.0" in (runtime / "__init__.py").read_text()
-    assert (truncated.stat().st_size, altered.stat().st_size) == sizes
-    (noticed,) = assert_whole(results, cells=NEAR)
-    assert (noticed["split"], noticed["failed_device"]) == ("P17", "two")
-    assert f"{altered.name} is not usable (content has the sha256 " in noticed["reason"]
-    assert_nothing_left(bed, results)
+    file.write_bytes(content)
 
 
+@pytest.mark.faults
 def test_interrupted_once_the_running_cell_is_kept_and_nothing_is_left(bed: VirtualTestbed, results: Path) -> None:
-    with sweeping(bed, results) as sweep:
+    """Interrupted twice, the sweep stops at once."""
+    with sweeping(bed, results, batches="60") as sweep:
         sweep.until_rows(1)
         sweep.interrupt()
         assert sweep.end() == 3, sweep.said
@@ -148,15 +158,17 @@ def test_interrupted_once_the_running_cell_is_kept_and_nothing_is_left(bed: Virt
     assert 1 <= len(kept) < NEAR
     assert {row["status"] for row in kept} == {"ok"}
     assert_nothing_left(bed, results)
-    with sweeping(bed, results) as sweep:
+    with sweeping(bed, results, batches="60") as sweep:
         sweep.until_rows(len(kept) + 1)
         sweep.interrupt()
+        sweep.until_said("once more stops at once")
         sweep.interrupt()
         asked = time.monotonic()
         assert sweep.end() in {0, 3}, sweep.said  # the last cell may just have been measured
         assert time.monotonic() - asked < STOP_NOW_WITHIN_S
+        assert "stopping at once; once more leaves what runs on the devices to end by itself" in sweep.said
     assert_nothing_left(bed, results)
-    with sweeping(bed, results) as sweep:
+    with sweeping(bed, results, batches="60") as sweep:
         assert sweep.end() == 0, sweep.said
     assert rows_of(results)[: len(kept)] == kept
     assert assert_whole(results, cells=NEAR) == []
@@ -165,14 +177,16 @@ def test_interrupted_once_the_running_cell_is_kept_and_nothing_is_left(bed: Virt
 @pytest.mark.faults
 @pytest.mark.parametrize("playbook", [True, False], ids=["ansible-playbook", "python -m sweep"])
 def test_interrupts_reach_the_sweep_by_either_front_end(bed: VirtualTestbed, results: Path, playbook: bool) -> None:
-    """Ctrl-C once while devices are made ready and once while measuring; twice while measuring."""
-    with sweeping(bed, results, playbook=playbook) as sweep:
-        sweep.until_said("provisioning: ")
-        sweep.interrupt()
-        assert sweep.end() in {2, 3}, sweep.said
-        assert "distributing shards" not in sweep.said, "no further step is begun"
-    assert rows_of(results) == []
-    assert_nothing_left(bed, results)
+    """Ctrl-C once while devices are made ready, while shards are copied and while measuring; twice while measuring."""
+    steps = {"provisioning: ": "distributing shards: ", "distributing shards: ": ") under quick: 4 cells"}
+    for step, next_step in steps.items():
+        with sweeping(bed, results, playbook=playbook) as sweep:
+            sweep.until_said(step)
+            sweep.interrupt()
+            assert sweep.end() in {2, 3}, sweep.said
+            assert next_step not in sweep.said, "no further step is begun"
+        assert rows_of(results) == []
+        assert_nothing_left(bed, results)
     with sweeping(bed, results, playbook=playbook) as sweep:
         sweep.until_rows(1)
         sweep.interrupt()
@@ -216,6 +230,21 @@ def test_ssh_refused_half_way_parks_the_chain_until_it_is_let_in_again(bed: Virt
 
 
 @pytest.mark.faults
+def test_ssh_refused_while_shards_are_copied_parks_the_device_until_it_is_let_in(
+    bed: VirtualTestbed, results: Path
+) -> None:
+    with sweeping(bed, results, chains="near,alone", patience_s="120") as sweep:
+        sweep.until_said("distributing shards: ")
+        with refusing_ssh(bed, "one"):
+            sweep.until_said("PARKED one: unreachable: ")
+            sweep.until_row_of("alone")
+            assert {row["chain"] for row in sweep.rows} == {"alone"}, "what can still run goes on"
+        assert sweep.end() == 0, sweep.said
+    assert assert_whole(results, cells=NEAR + ALONE) == []
+    assert_nothing_left(bed, results)
+
+
+@pytest.mark.faults
 def test_the_journals_full_disk_stops_the_sweep_with_whole_rows(bed: VirtualTestbed, results: Path) -> None:
     with small_results(results, 24) as filler:
         with sweeping(bed, results) as sweep:
@@ -247,9 +276,11 @@ def test_what_a_killed_driver_left_on_its_devices_ends_by_itself(bed: VirtualTes
         sweep.kill()
     until(lambda: not plays_on(bed), "the plays end with their driver")
     until(lambda: not any(stage_on(bed, name) for name in bed.names), "the stages end by themselves")
+    until(lambda: not shaped_links(bed), "the shaping ends by itself")
     kept = rows_of(results)
     with sweeping(bed, results, playbook=True, **quick) as sweep:
         assert sweep.end() == 0, sweep.said
+    assert re.search(rf"\[1/{NEAR - len(kept)}\] .* left\n", sweep.said), "it shows how far it is"
     assert rows_of(results)[: len(kept)] == kept
     assert assert_whole(results, cells=NEAR) == []
     assert_nothing_left(bed, results)

@@ -96,3 +96,16 @@ def test_methodology_defines_every_column_of_the_tables(tmp_path: Path) -> None:
     for name, table in tables.items():
         if name not in {"runs", "stages", "links"}:  # these are of the structs' own columns
             assert sorted(_defined_under(name)) == sorted(table.columns), name
+
+
+def test_the_table_of_faults_cites_tests_that_are_there_by_numbers_given_once() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text()
+    rows = "".join(line for line in text.splitlines() if line.startswith("|"))
+    cited = {
+        int(number) for found in re.findall(r"\((\d+●?(?:, \d+●?)*)\)", rows) for number in re.findall(r"\d+", found)
+    }
+    given = [int(number) for number in re.findall(r"\((\d+)\) `test", text)]
+    assert sorted(given) == sorted(cited)
+    assert [path for path in re.findall(r"`(tests/\S+\.py)`", text) if not (ROOT / path).exists()] == []
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
