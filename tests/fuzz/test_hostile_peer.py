@@ -98,7 +98,7 @@ def heard(peer: socket.socket) -> bytes:
 @pytest.mark.parametrize("what", [b"", b"\0" * 300, b"GET / HTTP/1.1\r\n\r\n", MAGIC + bytes(64), b"\xff" * 100_000])
 def test_a_stranger_hears_a_greeting_and_nothing_else(two: Chain, what: bytes) -> None:
     with connect(two) as peer:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # it may have been put out by now
             peer.sendall(what)
             peer.shutdown(socket.SHUT_WR)
         assert len(heard(peer)) <= len(MAGIC) + 32

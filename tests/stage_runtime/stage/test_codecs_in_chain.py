@@ -65,7 +65,7 @@ def test_writing_and_reading_have_instants_of_their_own(three: Chain) -> None:
 
 
 @pytest.mark.parametrize("window", [1, 3])
-@pytest.mark.parametrize(("link_mbit", "found"), [(None, "none"), (1e12, "none"), (0.01, "int8")])
+@pytest.mark.parametrize(("link_mbit", "found"), [(None, "none"), (1e6, "none"), (0.01, "int8")])
 def test_auto_chooses_for_each_hop_by_its_link(
     three: Chain, link_mbit: float | None, found: CodecOnWire, window: int
 ) -> None:
