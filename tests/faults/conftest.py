@@ -21,8 +21,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualTestbed]:
     own = {"virtual_memory_mb": MEMORY_MB, "virtual_cpus": 1}
     with virtual_testbed(
         tmp_path_factory.mktemp("faults"),
-        prefix="sbA",
-        networks="10.214",
+        prefix="sbAf",
+        networks="10.219",
         devices={"one": own | {"virtual_cores": "0"}, "two": own | {"virtual_cores": "1"}},
         variables={"chains": {"near": ["one", "two"]}, "default_chains": ["near"], "networks": NETWORKS},
     ) as testbed:

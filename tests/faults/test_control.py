@@ -67,6 +67,7 @@ def block_file(bed: VirtualTestbed, device: str, index: int) -> Path:
     return bed.root / device / "splitbed" / "shards" / "blocks" / f"{digest}.safetensors"
 
 
+@pytest.mark.faults
 def test_full_disks_and_a_killed_driver_before_anything_is_measured(bed: VirtualTestbed, results: Path) -> None:
     """Disk full at provisioning and while shards are copied; the driver killed in both."""
     chains = {"chains": "near,far,alone", "splits": "P3", "patience_s": "120"}
