@@ -51,7 +51,7 @@ test: setup-dev ## everything a change must pass: lint, then all tests in two ha
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-integration
 
 test-unit: setup-dev ## the tests that need no root
-	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
 	python -m pytest -m integration $(PYTEST_ARGS)
