@@ -89,8 +89,9 @@ def measure(
     seconds: float,
     shards: Path,
     say: Callable[[str], object],
+    contestants: Sequence[Contestant] = CONTESTANTS,
 ) -> Iterator[Round]:
-    """Measure every contestant on every model and batch size, `seconds` of computing in each of several rounds.
+    """Measure contestants on every model and batch size, `seconds` of computing in each of several rounds.
 
     They share the last of this process's cores, one computes at a time, and their order is shuffled in each round.
     Where there is another core, those of ``BESIDE`` are measured once more while the same engine computes there.
@@ -98,8 +99,8 @@ def measure(
     *others, core = sorted(os.sched_getaffinity(0))
     order = random.Random(_SEED)  # noqa: S311  (an order, no secret)
     with contextlib.ExitStack() as stack:
-        runners = {one.name: Runner(one, core, shards) for one in CONTESTANTS}
-        neighbours = {one.name: Runner(one, others[-1], shards) for one in CONTESTANTS if others and one.name in BESIDE}
+        runners = {one.name: Runner(one, core, shards) for one in contestants}
+        neighbours = {one.name: Runner(one, others[-1], shards) for one in contestants if others and one.name in BESIDE}
         for runner in (*runners.values(), *neighbours.values()):
             stack.callback(runner.close)
         for model, manifest in manifests.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.figures import style
 from analysis.intervals import Interval
@@ -33,7 +34,9 @@ def draw(series: Series, model: str, spots: Sequence[Spot]) -> Figure:
     for axes, title in ((left, "images/s"), (right, "latency, ms")):
         _dress(axes, series, title, sorted({spot.place for spot in spots}))
     if lines:
-        left.legend(loc="best", fontsize=style.LABEL_SIZE)
+        handles, _ = left.get_legend_handles_labels()
+        bound = Line2D([], [], color="0.4", linestyle="--", linewidth=1.0, label="bound")
+        left.legend(handles=[*handles, bound], loc="best", fontsize=style.LABEL_SIZE)
     figure.suptitle(f"{series.title} · {model}", x=0.02, ha="left", fontsize=11, fontweight="bold")
     return figure
 
