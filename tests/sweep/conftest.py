@@ -78,7 +78,6 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> D
     assert made == []
     plays = FakePlays()
     monkeypatch.setattr("sweep.play_field.run_play", plays)
-    monkeypatch.setattr("sweep.driver.LOCKS", tmp_path / "locks")
     monkeypatch.setattr("sweep.prepare.run_play", plays)
     monkeypatch.setattr("sweep.leftovers.run_play", plays)
     monkeypatch.setattr("sweep.leftovers.WORK", tmp_path / "work")
