@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
+from stage_runtime.stage.computing import Computation, Placed
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Kind
 from stage_runtime.wire.handshake import greet_listener
@@ -56,6 +58,22 @@ def test_another_runtime_version_is_refused_by_name(three: Chain) -> None:
 
 def test_a_configuration_that_does_not_parse_is_answered(three: Chain) -> None:
     assert "Configure message does not parse" in talk(three, Kind.CONFIGURE, b"{}").reason
+
+
+def test_a_fault_of_a_stages_own_is_not_blamed_on_the_stage_above(
+    three: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Computation.place
+
+    def no_room(own: Computation, tensor: torch.Tensor) -> Placed:
+        if own._plan.mine.first:
+            raise RuntimeError("CUDA out of memory")
+        return place(own, tensor)
+
+    monkeypatch.setattr(Computation, "place", no_room)
+    measured = three.run()
+    assert measured.failed_device == "dev2"
+    assert "taking a batch failed: RuntimeError: CUDA out of memory" in measured.reason
 
 
 def talk(three: Chain, kind: Kind, body: bytes) -> Error:
