@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from analysis.intervals import Interval, interval
 from bench.engines.measure import Round
-from bench.engines.orders import CONTESTANTS, PLAIN
+from bench.engines.orders import CONTESTANTS, EAGER, PLAIN
+
+RIVALS = (EAGER.name, PLAIN.name)
+"""Whom every contestant is held against: plain PyTorch as a stage runs it, and as it comes."""
 
 
 class Speed(NamedTuple):
@@ -26,16 +29,15 @@ class Speed(NamedTuple):
     against: dict[str, Interval]
 
 
-def speeds(rounds: Iterable[Round], rivals: Iterable[str] = (PLAIN.name, "eager")) -> list[Speed]:
+def speeds(rounds: Iterable[Round]) -> list[Speed]:
     """Give every contestant's speed for every model and batch size, in the order measured."""
-    known = tuple(rivals)
     found = []
     for (model, batch), times_of in _medians(one for one in rounds if not one.beside).items():
         for contestant in (one.name for one in CONTESTANTS if one.name in times_of):
             mine = times_of[contestant]
             against = {
                 rival: interval([[times_of[rival][number] / mine[number]] for number in mine])
-                for rival in known
+                for rival in RIVALS
                 if rival in times_of and rival != contestant
             }
             found.append(Speed(model, batch, contestant, statistics.median(mine.values()), against))

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from analysis.intervals import Interval
 from analysis.numbers import number
+from bench.contest.tables import times
 from bench.document import markdown_table
-from bench.engines.compute import Slowing, Speed, geometric_mean
+from bench.engines.compute import RIVALS, Slowing, Speed, geometric_mean
 from bench.engines.orders import CONTESTANTS, EAGER, PLAIN
 
 
@@ -40,7 +40,7 @@ def text(found: Sequence[Speed]) -> str:
     lines = [
         [
             one.model, str(one.batch), one.contestant, number(one.ms),
-            _ratio(one.against.get(PLAIN.name)), _ratio(one.against.get(EAGER.name)),
+            _against(one, PLAIN.name), _against(one, EAGER.name),
         ]
         for one in found
     ]  # fmt: skip
@@ -68,14 +68,14 @@ def beside_text(found: Sequence[Slowing]) -> str:
         f"{1 / middle:.2f} times the bound is what two such stages can reach."
     )
     heads = ["model", "batch", "engine", "times as long"]
-    lines = [[one.model, str(one.batch), one.contestant, _ratio(one.ratio)] for one in found]
+    lines = [[one.model, str(one.batch), one.contestant, times(one.ratio)] for one in found]
     return f"{said}\n\n{markdown_table(heads, lines)}"
 
 
 def _judge(target: Target, found: Sequence[Speed]) -> str:
     """Say whether a target is met, against plain PyTorch as a stage runs it and as it comes."""
     told = []
-    for rival in (EAGER.name, PLAIN.name):
+    for rival in RIVALS:
         if target.model:
             values = [
                 one.against[rival].value
@@ -93,12 +93,8 @@ def _judge(target: Target, found: Sequence[Speed]) -> str:
     return f"{aim} {', '.join(told)}." if told else ""
 
 
-def _ratio(ratio: Interval | None) -> str:
-    if ratio is None:
-        return ""
-    if ratio.basis == "none":
-        return f"{ratio.value:.2f}"
-    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+def _against(speed: Speed, rival: str) -> str:
+    return times(speed.against[rival]) if rival in speed.against else ""
 
 
 def _mean(found: Sequence[Speed], contestant: str, batch: int, rival: str) -> str:

@@ -7,6 +7,7 @@ Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -19,6 +20,14 @@ from stage_runtime.formats.cell import EngineName
 _WARM_UPS = 3
 
 
+class _Recording(NamedTuple):
+    """Recorded kernels, and the graph's own memory for their input and output."""
+
+    graph: torch.cuda.CUDAGraph
+    takes: torch.Tensor
+    gives: torch.Tensor
+
+
 class RecordedBlocks:
     """Blocks that record their kernels at the first batch of a shape, and from then on replay them."""
 
@@ -27,20 +36,18 @@ class RecordedBlocks:
     def __init__(self, blocks: Blocks) -> None:
         self.load_ms = blocks.load_ms
         self._blocks = blocks
-        self._shape: torch.Size | None = None
-        self._graph = torch.cuda.CUDAGraph()
-        self._takes = self._gives = torch.empty(0)
+        self._recording: _Recording | None = None
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the blocks; see the interface.  The output is copied out of the graph's own memory, on the GPU."""
-        if batch.shape != self._shape:
-            self._record(batch)
-        self._takes.copy_(batch)
-        self._graph.replay()
-        return self._gives.clone()
+        if self._recording is None or self._recording.takes.shape != batch.shape:
+            self._recording = self._record(batch)
+        self._recording.takes.copy_(batch)
+        self._recording.graph.replay()
+        return self._recording.gives.clone()
 
     @torch.inference_mode()
-    def _record(self, batch: torch.Tensor) -> None:
+    def _record(self, batch: torch.Tensor) -> _Recording:
         takes = batch.clone()
         aside = torch.cuda.Stream(batch.device)  # type: ignore[no-untyped-call]  # torch's own gap
         aside.wait_stream(torch.cuda.current_stream(batch.device))
@@ -57,7 +64,7 @@ class RecordedBlocks:
             raise EngineError(
                 f"these blocks cannot be recorded as a CUDA graph ({exc}); remedy: engine channels_last"
             ) from exc
-        self._graph, self._takes, self._gives, self._shape = graph, takes, gives, batch.shape
+        return _Recording(graph, takes, gives)
 
 
 class GraphEngine:

@@ -143,14 +143,14 @@ class Pipeline:
             raise TimeoutError(f"no input was computed in {timeout_s:.1f} s") from exc
 
     def submit(self, index: int, slot: Slot, *, first_byte_ns: int, received_ns: int, decoded_ns: int) -> None:
-        """Hand a received batch over to be computed."""
+        """Hand a received batch over to be computed; what goes wrong with that is this stage's own fault."""
         self.timeline.first_byte[index] = first_byte_ns
         self.timeline.received[index] = received_ns
         self.timeline.decoded[index] = decoded_ns
         self.timeline.batches_received = index + 1
         if index == 0 and self._plan.cell.warmup == 0:
             self.telemetry.begin()
-        self._inbox.put((index, slot, self._computation.place(slot.tensor)))
+        self._guard(lambda: self._inbox.put((index, slot, self._computation.place(slot.tensor))), "taking a batch")
 
     def compute(self, count: int) -> None:
         """Compute the next ``count`` batches; a job for the compute thread."""
