@@ -5,7 +5,8 @@ fewer than 48 values, so that its two numbers would weigh more than a sixth of i
 place, and where that has fewer too, the whole activation.  What is written are the steps and the least values
 (float32), then the codes.
 
-The error of a value is half a step at most, and none in a channel whose values are all alike.  A channel with
+The error of a value is half a step at most, and none in a channel whose values are all alike.  Values within 1e-30
+of each other count as alike, and come back as the least of them: no float32 can say their step.  A channel with
 infinities or NaN, or with values further apart than a float can tell, has 253 values and keeps them: the sign of its
 step says so, and its last three codes are -inf, inf and NaN.
 
@@ -30,7 +31,7 @@ _LEAST_VALUES = 48
 _STEPS = 255
 _GUARDED_STEPS = 252
 _MINUS_INFINITE, _INFINITE, _NAN = 253, 254, 255
-# Values nearer than this are alike: one over their distance would be infinite.
+# Values nearer than this are alike, as the module says: one over their distance would be infinite.
 _LEAST_SPAN = 1e-30
 # What is worked on at once stays in the processor's cache.
 _MOST_AT_ONCE = 65_536
@@ -136,7 +137,8 @@ def _guarded(values: Floats) -> tuple[float, float, Codes]:
     finite = np.isfinite(values)
     wide = values[finite].astype(np.float64)
     least = float(wide.min()) if wide.size else 0.0
-    step = float(np.ptp(wide)) / _GUARDED_STEPS if wide.size else 0.0
+    span = float(np.ptp(wide)) if wide.size else 0.0
+    step = span / _GUARDED_STEPS if span >= _LEAST_SPAN else 0.0
     codes = np.full(values.shape, _NAN, np.uint8)
     codes[finite] = np.rint((wide - least) / step) if step else 0
     codes[np.isneginf(values)] = _MINUS_INFINITE
