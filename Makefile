@@ -45,13 +45,13 @@ performance: setup-dev ## all benchmarks, into docs/performance.md (root; hours,
 	python -m bench.scaling --document $(PERFORMANCE)
 	python -m bench.payloads --document $(PERFORMANCE)
 
-test: setup-dev ## everything a change must pass: lint, then the tests in two halves, side by side
-	@$(MAKE) --no-print-directory lint
-	@echo "the tests run in two halves, side by side; the output of each follows at its end"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-integration
+# The live half waits a lot, and lasts longest; the other half, at a lower priority, computes meanwhile.
+test: setup-dev ## everything a change must pass: lint and the tests in two halves, side by side
+	@echo "linters and two halves of the tests run side by side; the output of each follows at its end"
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target lint test-integration test-unit
 
 test-unit: setup-dev ## the tests that need no root
-	OMP_NUM_THREADS=1 python -m pytest -m 'not integration' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 nice python -m pytest -m 'not integration' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
 	python -m pytest -m 'integration and not netem and not faults and not bench' $(PYTEST_ARGS)

@@ -271,15 +271,15 @@ def test_the_journals_full_disk_stops_the_sweep_with_whole_rows(bed: VirtualTest
 
 @pytest.mark.faults
 def test_what_a_killed_driver_left_on_its_devices_ends_by_itself(bed: VirtualTestbed, results: Path) -> None:
-    quick = {"stage_service_idle_s": "5", "link_shape_ttl_s": "8"}
-    with sweeping(bed, results, playbook=True, **quick) as sweep:
+    soon = {"stage_service_idle_s": "5", "link_shape_ttl_s": "8"}
+    with sweeping(bed, results, playbook=True, **soon) as sweep:
         sweep.until_rows(1)
         sweep.kill()
     until(lambda: not plays_on(bed), "the plays end with their driver")
     until(lambda: not any(stage_on(bed, name) for name in bed.names), "the stages end by themselves")
     until(lambda: not shaped_links(bed), "the shaping ends by itself")
     kept = rows_of(results)
-    with sweeping(bed, results, playbook=True, **quick) as sweep:
+    with sweeping(bed, results, playbook=True) as sweep:
         assert sweep.end() == 0, sweep.said
     assert re.search(rf"\[1/{NEAR - len(kept)}\] .* left\n", sweep.said), "it shows how far it is"
     assert rows_of(results)[: len(kept)] == kept
