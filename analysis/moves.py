@@ -96,11 +96,6 @@ def follow(
     )
 
 
-def compare_fronts(before: Front, after: Front) -> dict[str, tuple[str, ...]]:
-    """Return which splits stayed, came and left, and which of these changes are unsure, in the fronts' order."""
-    return _changes(before, after)
-
-
 def _names(points: Sequence[Point]) -> set[str]:
     return {point.split for point in points}
 

@@ -12,20 +12,29 @@ _FIRST_DESCRIPTOR = 3
 _LOG = logging.getLogger(__name__)
 
 
-def start_in_background(action: Callable[[], object], *, log: Path | None = None, keep: Sequence[int] = ()) -> None:
+def start_in_background(
+    action: Callable[[], object],
+    *,
+    log: Path | None = None,
+    keep: Sequence[int] = (),
+    as_owner_of: Path | None = None,
+) -> None:
     """Run ``action`` in a process of its own session, without a terminal; return at once.
 
     What it logs goes to ``log`` (made with mode 0600) or nowhere.  It inherits the descriptors in
-    ``keep`` and no other: a lock that the caller holds would otherwise be held for good.  The caller never
-    waits for it and leaves no zombie: the process belongs to init.
+    ``keep`` and no other: a lock that the caller holds would otherwise be held for good.  Where root
+    calls, it is the user who owns ``as_owner_of``.  The caller never waits for it and leaves no zombie: the process
+    belongs to init.
     """
     child = os.fork()
     if child == 0:
-        _run_detached(action, log, keep)
+        _run_detached(action, log, keep, as_owner_of)
     os.waitpid(child, 0)
 
 
-def _run_detached(action: Callable[[], object], log: Path | None, keep: Sequence[int]) -> None:
+def _run_detached(
+    action: Callable[[], object], log: Path | None, keep: Sequence[int], as_owner_of: Path | None
+) -> None:
     status = 1
     try:
         os.setsid()
@@ -35,12 +44,20 @@ def _run_detached(action: Callable[[], object], log: Path | None, keep: Sequence
         _close_all_but(keep)
         _redirect(log)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        if as_owner_of is not None and os.geteuid() == 0:
+            _become(as_owner_of.stat())
         action()
         status = 0
     except Exception:  # noqa: BLE001  (logged; the process ends with status 1)
         _LOG.exception("a background process ended")
     finally:
         os._exit(status)
+
+
+def _become(owner: os.stat_result) -> None:
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
 
 
 def _close_all_but(keep: Sequence[int]) -> None:

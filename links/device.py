@@ -22,7 +22,7 @@ def shape(plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
     what is asked, and when what is in force is not what was.
     """
     outgoing = plan.outgoing()
-    plan.run_dir.mkdir(parents=True, exist_ok=True)
+    upkeep.make_run_dir(plan.run_dir)
     with upkeep.exclusive(plan.run_dir):
         state = read_state(plan.state_file)
         _refuse_other_owner(plan, state)
@@ -65,7 +65,7 @@ def clear(
     """
     if not run_dir.is_dir() and address is None:
         return {"changed": False}
-    run_dir.mkdir(parents=True, exist_ok=True)
+    upkeep.make_run_dir(run_dir)
     with upkeep.exclusive(run_dir):
         state = read_state(run_dir / "link.state")
         if state is not None and owner not in (None, state.owner):
@@ -221,5 +221,6 @@ def _socket(plan: Plan) -> Path:
 def _start_probe_server(plan: Plan) -> None:
     listener = server.listen_or_keep(plan.address, plan.probe_port)
     if listener is not None:
-        start_in_background(lambda: server.serve(listener), keep=(listener.fileno(),))
+        # strangers speak to it, and nothing it does takes root
+        start_in_background(lambda: server.serve(listener), keep=(listener.fileno(),), as_owner_of=plan.run_dir)
         listener.close()

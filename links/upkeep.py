@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from links.emulator import client
 from links.guard import guard
 from links.lease import Lease, Watch, read_lease, remaining_s, write_lease
 from links.orders import Backend, Plan, State, read_state, write_state
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Make a device's folder unless it is there, for whoever owns the one above: with sudo, this is not its user."""
+    if not run_dir.is_dir():
+        run_dir.mkdir(mode=0o700, parents=True)
+        owner = run_dir.parent.stat()
+        os.chown(run_dir, owner.st_uid, owner.st_gid)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """What runs on a device: blocks, shards, the wire, transports and the stage itself.
 
-Nothing here imports ``sweep``, ``planning`` or ``analysis``.  Importing this package, or
+Nothing here imports ``sweep``, ``analysis`` or ``bench``.  Importing this package, or
 ``stage_runtime.formats``, never imports torch.
 """
 

@@ -85,7 +85,7 @@ OPTION_HELP: Mapping[str, str] = {
     "transports": "how stages talk: tcp, rpc (PyTorch RPC), or both; default: both on a private network, else tcp",
     "tls": "encrypt what stages send each other, over tcp alone, with certificates made for this command",
     "engine": "what computes: eager, channels_last, onnxruntime, cudagraphs, best (the fastest on a device), or a list",
-    "codec": "how activations travel: none, fp16, int8, lossless, or auto (the fastest for each cell), or a list",
+    "codec": "how activations travel: none, fp16, int8, lossless, or auto (the quickest on each hop), or a list",
     "budget": "quick (one run of each cell), normal, or paper (as published); sets what is not given itself",
     "batch": "images per batch, or a list",
     "batches": "measured batches per run",

@@ -14,7 +14,7 @@ from bench.pickle_chain.framing import receive_tensor, send_end, send_tensor
 from bench.pickle_chain.orders import FirstFigures, Order, SecondFigures
 from stage_runtime.models.loading import LoadedStage, StageLoader
 from stage_runtime.stage.inputs import Inputs, read_inputs
-from stage_runtime.stage.tensors import describe, memory_of
+from stage_runtime.tensors import describe, memory_of
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 

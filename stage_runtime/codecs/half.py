@@ -10,7 +10,7 @@ import torch
 
 from stage_runtime.codecs.base import CodecOnWire, Part
 from stage_runtime.errors import FormatError
-from stage_runtime.stage.tensors import memory_of
+from stage_runtime.tensors import memory_of
 from stage_runtime.wire.frames import TensorHeader
 
 # torch shares out what has 32768 elements or more among threads.  numpy does not, but took 60 times as long.

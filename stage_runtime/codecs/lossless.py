@@ -13,7 +13,7 @@ import zstandard
 
 from stage_runtime.codecs.base import CodecOnWire, Part
 from stage_runtime.errors import FormatError
-from stage_runtime.stage.tensors import memory_of
+from stage_runtime.tensors import memory_of
 from stage_runtime.wire.frames import TensorHeader
 
 # Of the levels that keep up with a fast link the one that packs best: 3 took twice as long and packed no better.

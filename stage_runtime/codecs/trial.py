@@ -15,7 +15,7 @@ import torch
 from stage_runtime.codecs.base import Codec
 from stage_runtime.codecs.choice import NAMES, can_write, make_codec
 from stage_runtime.inputs.pictures import Ladder
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 
 _log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from stage_runtime.profiling.room import available_bytes, check_room
 from stage_runtime.stage.inputs import read_inputs
 from stage_runtime.stage.plan import read_manifest
 from stage_runtime.stage.stability import disturbances
-from stage_runtime.stage.tensors import empty, memory_of
 from stage_runtime.stage.workplace import Workplace
 from stage_runtime.telemetry.recorder import Recorder
+from stage_runtime.tensors import empty, memory_of
 from stage_runtime.wire.frames import TensorHeader
 
 

@@ -23,10 +23,10 @@ from stage_runtime import __version__
 from stage_runtime.allocator import keep_freed_memory
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.stage_config import StageConfig
+from stage_runtime.private_files import read_secret
 from stage_runtime.transports.base import Listener
 from stage_runtime.transports.tcp import TcpTransport
 from stage_runtime.transports.tls import Tls
-from stage_runtime.wire.handshake import read_secret
 
 EXIT_CONFIG = 2
 EXIT_PORT = 3

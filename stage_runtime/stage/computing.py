@@ -14,7 +14,7 @@ from stage_runtime.engines.base import Blocks
 from stage_runtime.errors import SplitbedError
 from stage_runtime.formats.cell import EngineName
 from stage_runtime.stage.plan import StagePlan
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 
 _log = logging.getLogger(__name__)
 

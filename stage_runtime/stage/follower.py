@@ -16,8 +16,8 @@ from stage_runtime.stage.hop import lost
 from stage_runtime.stage.pipeline import Stopped
 from stage_runtime.stage.run import Run
 from stage_runtime.stage.run_state import RunFailed
-from stage_runtime.stage.tensors import memory_of
 from stage_runtime.stage.workplace import Workplace
+from stage_runtime.tensors import memory_of
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import Header, Kind
 from stage_runtime.wire.messages import Configure, Error, Progress, encode

@@ -16,7 +16,7 @@ from stage_runtime.formats.cell import CellStage
 from stage_runtime.stage.clock import PingBook
 from stage_runtime.stage.deadline import SLACK_S, Deadline
 from stage_runtime.stage.plan import StagePlan
-from stage_runtime.stage.tensors import empty, memory_of
+from stage_runtime.tensors import empty, memory_of
 from stage_runtime.wire.channel import Channel
 from stage_runtime.wire.frames import HEADER_BYTES, Header, Kind
 from stage_runtime.wire.messages import Configure, Error, Figures, HopReport, Pong, Progress, decode, encode

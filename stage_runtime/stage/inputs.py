@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from stage_runtime.errors import FormatError, ShardError
 from stage_runtime.inputs.pictures import are_pictures
-from stage_runtime.stage.tensors import describe, memory_of
+from stage_runtime.tensors import describe, memory_of
 from stage_runtime.wire.frames import TensorHeader
 
 

@@ -22,8 +22,8 @@ from stage_runtime.stage.pipeline import Stopped
 from stage_runtime.stage.reference import Agreement, read_reference
 from stage_runtime.stage.run import Run
 from stage_runtime.stage.run_state import RunFailed
-from stage_runtime.stage.tensors import check_output
 from stage_runtime.stage.workplace import Workplace
+from stage_runtime.tensors import check_output
 from stage_runtime.wire.messages import Error, Progress
 
 

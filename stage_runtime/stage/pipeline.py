@@ -19,8 +19,8 @@ import torch
 
 from stage_runtime.stage.computing import Computation, Placed
 from stage_runtime.stage.plan import StagePlan
-from stage_runtime.stage.tensors import empty, memory_of, share_memory
 from stage_runtime.telemetry.recorder import Recorder
+from stage_runtime.tensors import empty, memory_of, share_memory
 from stage_runtime.wire.messages import Instants
 
 _OUTPUTS = 2

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from stage_runtime.errors import FormatError, ShardError
 from stage_runtime.formats.cell import Cell, CodecName
 from stage_runtime.references.places import TENSOR, reference_path
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 from stage_runtime.wire.frames import TensorHeader
 
 Values = npt.NDArray[np.float32]

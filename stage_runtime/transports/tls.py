@@ -16,9 +16,9 @@ from pathlib import Path
 
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.stage_config import TlsFiles
+from stage_runtime.private_files import read_private
 from stage_runtime.transports.base import Stream
 from stage_runtime.transports.tcp import TcpStream
-from stage_runtime.wire.handshake import read_private
 
 # The listener's word, under TLS, that it accepts the caller's certificate: TLS 1.3 itself does not wait for it.
 _ACCEPTED = b"SBTA"

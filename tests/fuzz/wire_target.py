@@ -13,7 +13,7 @@ import torch
 
 from stage_runtime.codecs.choice import NAMES, Reading, make_codec
 from stage_runtime.errors import FormatError, TransportError
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 from stage_runtime.transports.base import Stream
 from stage_runtime.wire import frames, handshake, messages
 from stage_runtime.wire.channel import Channel

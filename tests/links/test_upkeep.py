@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,14 @@ def test_state_of_an_older_runtime_is_read(tmp_path: Path) -> None:
     state = read_state(path)
     assert state is not None
     assert (state.segment_packets, state.slow_start_after_idle) == (None, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders for somebody else")
+def test_folder_belongs_to_whoever_has_the_one_above(tmp_path: Path) -> None:
+    """As root shapes by sudo before that user's first stage has made it."""
+    os.chown(tmp_path, 65534, 65534)
+    run_dir = tmp_path / "run"
+    for _ in range(2):
+        upkeep.make_run_dir(run_dir)
+        found = run_dir.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65534, 0o700)

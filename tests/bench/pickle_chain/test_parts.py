@@ -22,7 +22,7 @@ from bench.pickle_chain.orders import Answer, FirstFigures, Order, SecondFigures
 from bench.pickle_chain.parts import Loads, Work, run_first, run_second
 from stage_runtime.models.loading import StageLoader
 from stage_runtime.stage.inputs import Inputs
-from stage_runtime.stage.tensors import memory_of
+from stage_runtime.tensors import memory_of
 
 PROJECT = pathlib.Path(__file__).resolve().parents[3]
 

@@ -15,7 +15,7 @@ from stage_runtime.codecs.choice import NAMES, NUMBERS, Reading, make_codec
 from stage_runtime.codecs.half import Half
 from stage_runtime.codecs.lossless import Lossless
 from stage_runtime.errors import FormatError
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 from stage_runtime.wire.frames import TensorHeader
 from tests.stage_runtime.codecs.wired import through
 

@@ -6,7 +6,7 @@ import torch
 
 from stage_runtime.codecs.base import Codec
 from stage_runtime.codecs.choice import NUMBERS, Reading
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 
 
 def through(codec: Codec, activation: torch.Tensor) -> torch.Tensor:

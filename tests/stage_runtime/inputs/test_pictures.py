@@ -12,7 +12,7 @@ from stage_runtime.inputs.photographs import prepare_images
 from stage_runtime.inputs.pictures import DEVIATION, MEAN, PICTURES, are_pictures
 from stage_runtime.inputs.requests import find_photographs
 from stage_runtime.stage.inputs import Inputs
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 from tests.stage_runtime.codecs.wired import through
 
 

@@ -11,7 +11,7 @@ import torch
 
 from stage_runtime.errors import SplitbedError
 from stage_runtime.stage.computing import Computation
-from stage_runtime.stage.tensors import describe
+from stage_runtime.tensors import describe
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 

@@ -3,14 +3,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from stage_runtime.errors import SplitbedError, TransportError, TransportTimeoutError
+from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 from stage_runtime.transports.memory import memory_pair
-from stage_runtime.wire.handshake import MAGIC, TLS_MAGIC, greet_caller, greet_listener, read_secret
+from stage_runtime.wire.handshake import MAGIC, TLS_MAGIC, greet_caller, greet_listener
 
 SECRET = b"0123456789abcdef"
 
@@ -86,21 +85,6 @@ def test_an_old_proof_is_worth_nothing() -> None:
     both(recorder, lambda s: greet_listener(s, SECRET, 5))
     listener, _ = both(lambda s: greet_caller(s, SECRET, 5), lambda s: s.send([memoryview(recorded)], 5))
     assert "does not know this stage's secret" in str(listener.exception())
-
-
-def test_a_secret_must_be_private_and_long_enough(tmp_path: Path) -> None:
-    file = tmp_path / "secret"
-    with pytest.raises(SplitbedError, match="No such file"):
-        read_secret(file)
-    file.write_bytes(SECRET + b"\n")
-    file.chmod(0o644)
-    with pytest.raises(SplitbedError, match="chmod 600"):
-        read_secret(file)
-    file.chmod(0o600)
-    assert read_secret(file) == SECRET
-    file.write_bytes(b"short")
-    with pytest.raises(SplitbedError, match="holds 5 bytes"):
-        read_secret(file)
 
 
 @pytest.mark.parametrize("listens_with", [True, False])
