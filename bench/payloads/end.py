@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import msgspec
 
@@ -21,6 +22,7 @@ from bench.testbed import BenchError
 from stage_runtime.errors import SplitbedError, TransportError
 from stage_runtime.formats.cell import TransportName
 from stage_runtime.formats.stage_config import WorldConfig, WorldMember
+from stage_runtime.private_files import read_secret
 from stage_runtime.stage.world import World
 from stage_runtime.transports.base import Listener, Transport
 from stage_runtime.transports.tcp import TcpTransport
@@ -50,12 +52,20 @@ def _serve_one(config: EndConfig, listener: Listener, server: Server) -> None:
     stream = listener.accept(_START_S)
     if stream is None:
         raise BenchError(f"nobody connected to {config.called}:{config.port} in {_START_S:g} s")
-    greet_caller(stream, config.secret.encode(), _START_S)
+    greet_caller(stream, _secret(config), _place(config), _START_S)
     channel = Channel(stream)
     channel.make_room(config.link_mbit, config.link_rtt_ms)
     server.serve(channel)
     channel.close()
     listener.close()
+
+
+def _secret(config: EndConfig) -> bytes:
+    return read_secret(Path(config.secret_file))
+
+
+def _place(config: EndConfig) -> str:
+    return f"{config.called}:{config.port}"
 
 
 def drive(config: EndConfig) -> bytes:
@@ -83,7 +93,7 @@ def _open(config: EndConfig, way: Transport) -> Channel:
             threading.Event().wait(_TRY_AGAIN_S)
         else:
             break
-    greet_listener(stream, config.secret.encode(), _START_S)
+    greet_listener(stream, _secret(config), _place(config), _START_S)
     channel = Channel(stream)
     channel.make_room(config.link_mbit, config.link_rtt_ms)
     return channel
@@ -94,7 +104,7 @@ def _join(config: EndConfig, me: str) -> tuple[Transport, Listener]:
         WorldMember(device=name, address=address, port=config.port)
         for name, address in (("caller", config.caller), ("called", config.called))
     )
-    world = World(WorldConfig(id=config.secret, members=members, store_port=config.world_port), me)
+    world = World(WorldConfig(id=config.world, members=members, store_port=config.world_port), me)
     listener = world.join()
     if listener is None:
         raise BenchError(f"RPC did not come up on {me}: {world.status()['reason']}")

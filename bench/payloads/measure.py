@@ -42,11 +42,15 @@ def measure_link(
     bed.link(tuple(DEVICES), network)
     sizes, left_out = plan_sizes(condition, frame_s)
     rate, round_trip = condition.get("rate_mbit") or _UNLIMITED_MBIT, 2 * condition.get("delay_ms", 0.0)
+    secret = bed.folder / f"{network}.secret"
+    secret.touch(mode=0o600)
+    secret.write_text(secrets.token_hex(16))
     config = EndConfig(
         caller=bed.data_address("a"),
         called=bed.data_address("b"),
         port=_PORT,
-        secret=secrets.token_hex(16),
+        secret_file=str(secret),
+        world=secrets.token_hex(8),
         transports=tuple(transports),
         sizes=sizes,
         rounds=rounds,

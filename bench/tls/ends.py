@@ -44,8 +44,8 @@ class Called(NamedTuple):
 
     def connect(self, how: How) -> Stream:
         """Make a connection as a stage does."""
-        stream = TcpTransport(HERE).connect(HERE, self.ports[how], 10)
-        return self.gates[how].enter(stream, HERE, 10)
+        port = self.ports[how]
+        return self.gates[how].enter(TcpTransport(HERE).connect(HERE, port, 10), HERE, port, 10)
 
 
 @contextmanager
@@ -101,7 +101,8 @@ def main() -> int:
     folder, place = map(Path, sys.argv[1:])
     listeners: dict[How, TcpListener] = {how: TcpTransport().listen(HERE, 0) for how in ("clear", "tls")}
     for how, gate in _gates(folder, place, "called").items():
-        threading.Thread(target=_accept, args=(listeners[how], Door(gate, _serve)), daemon=True).start()
+        door = Door(gate, f"{HERE}:{listeners[how].port}", _serve)
+        threading.Thread(target=_accept, args=(listeners[how], door), daemon=True).start()
     sys.stdout.write(json.dumps({how: listener.port for how, listener in listeners.items()}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()

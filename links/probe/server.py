@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
 import time
+from collections.abc import Iterator
 
 from links.probe import wire
 from stage_runtime.errors import SplitbedError
 
 _LOG = logging.getLogger(__name__)
 IDLE_S = 60.0
+# A probe of the slowest link that anybody emulates is over by then.
+CONNECTION_S = 300.0
+LIFE_S = 3600.0
 _KEEP_WITHIN_S = 5.0
 _RETRY_S = 0.05
 
@@ -54,22 +60,43 @@ def listen(address: str, port: int) -> socket.socket | None:
     return listener
 
 
-def serve(listener: socket.socket, idle_s: float = IDLE_S) -> None:
-    """Answer probes, one connection after the other, until none came for ``idle_s``."""
+def serve(
+    listener: socket.socket, idle_s: float = IDLE_S, connection_s: float = CONNECTION_S, life_s: float = LIFE_S
+) -> None:
+    """Answer probes, one connection after the other, until none came for ``idle_s``.
+
+    Whoever asks, a connection ends after ``connection_s``, and the server within one more after ``life_s``.
+    """
     address, port = listener.getsockname()
     listener.settimeout(idle_s)
+    end = time.monotonic() + life_s
     with listener, wire.udp_socket(address, port) as train:
-        while True:
+        while time.monotonic() < end:
             try:
                 connection, (peer, _) = listener.accept()
             except TimeoutError:
                 return
-            with connection:
+            with connection, _broken_off_after(connection, connection_s):
                 wire.prepare_tcp(connection)
                 try:
                     _answer(connection, train, peer)
                 except (OSError, SplitbedError) as error:
                     _LOG.warning("a probe from %s broke off: %s", peer, error)
+
+
+@contextlib.contextmanager
+def _broken_off_after(connection: socket.socket, seconds: float) -> Iterator[None]:
+    def break_off() -> None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _answer(connection: socket.socket, train: socket.socket, peer: str) -> None:

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,16 @@ class ControlSocket:
                 client, _ = self._socket.accept()
             except TimeoutError:
                 continue
-            except OSError:
-                return  # closed
-            threading.Thread(target=_answer, args=(client, service), name="control", daemon=True).start()
+            except OSError as exc:
+                if not service.stopping.is_set():
+                    _log.warning("cannot hear the control command: %s", exc)
+                    time.sleep(_ACCEPT_S)
+                continue
+            try:
+                threading.Thread(target=_answer, args=(client, service), name="control", daemon=True).start()
+            except RuntimeError as exc:  # no thread to be had
+                _log.warning("cannot answer the control command: %s", exc)
+                client.close()
 
     def close(self) -> None:
         """Stop listening, and remove the file unless another stage has put its own there."""

@@ -26,12 +26,15 @@ _COMPLAIN_EVERY_S = 10.0
 class Door:
     """Greets callers in threads of their own, and hands those who know the secret to ``serve``.
 
+    They called ``place`` (``ADDRESS:PORT``).
+
     ``serve`` has the stream to itself and closes it.  Nothing that a stranger does takes more than one of few
     places for a few seconds, and a line in the log now and then.
     """
 
-    def __init__(self, gate: Gate, serve: Callable[[Stream], None]) -> None:
+    def __init__(self, gate: Gate, place: str, serve: Callable[[Stream], None]) -> None:
         self._gate = gate
+        self._place = place
         self._serve = serve
         self._lock = threading.Lock()
         self._greeting: collections.Counter[str] = collections.Counter()
@@ -68,7 +71,7 @@ class Door:
 
     def _greet(self, stream: Stream, address: str) -> None:
         try:
-            admitted = self._gate.admit(stream)
+            admitted = self._gate.admit(stream, self._place)
         except TransportError as exc:
             stream.close()
             self._complain(f"refused a connection: {exc}")

@@ -28,14 +28,17 @@ class Gate:
         """Whether what passes is under TLS."""
         return self._tls is not None
 
-    def admit(self, stream: Stream) -> Stream:
-        """Do the listener's part; raises TransportError where the caller is none of the campaign's stages, or slow."""
+    def admit(self, stream: Stream, place: str) -> Stream:
+        """Do the part of the listener at ``place`` (``ADDRESS:PORT``).
+
+        Raises TransportError where the caller is none of the campaign's stages, or slow.
+        """
         end = time.monotonic() + _GREETING_S
-        greet_caller(stream, self._secret, _GREETING_S, first_byte_s=_FIRST_BYTE_S, tls=self.has_tls)
+        greet_caller(stream, self._secret, place, _GREETING_S, first_byte_s=_FIRST_BYTE_S, tls=self.has_tls)
         return stream if self._tls is None else self._tls.accept(stream, end - time.monotonic())
 
-    def enter(self, stream: Stream, address: str, timeout_s: float) -> Stream:
-        """Do the caller's part at the stage that listens on ``address``; raises TransportError where it is none."""
+    def enter(self, stream: Stream, address: str, port: int, timeout_s: float) -> Stream:
+        """Do the caller's part at the stage that listens there; raises TransportError where it is none."""
         end = time.monotonic() + timeout_s
-        greet_listener(stream, self._secret, timeout_s, tls=self.has_tls)
+        greet_listener(stream, self._secret, f"{address}:{port}", timeout_s, tls=self.has_tls)
         return stream if self._tls is None else self._tls.connect(stream, address, end - time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from stage_runtime.errors import TransportError
@@ -48,15 +49,16 @@ class Neighbours:
         channel.close()
         return None
 
-    def connect(self, stage: CellStage, transport: TransportName, deadline: Deadline) -> Channel:
-        """Connect anew; raises TransportError."""
-        timeout_s = min(_CONNECT_TIMEOUT_S, deadline.left_s())
+    def connect(self, stage: CellStage, transport: TransportName, deadline: Deadline, silence_s: float) -> Channel:
+        """Connect anew; raises TransportError, where the other end is silent after ``silence_s`` at most."""
+        timeout_s = min(_CONNECT_TIMEOUT_S, silence_s, deadline.left_s())
+        end = time.monotonic() + timeout_s
         try:
             stream = self._transport(transport).connect(stage.address, stage.port, timeout_s)
         except TransportError as exc:
             raise type(exc)(f"{exc}; does its stage run?") from exc
         try:
-            return Channel(self._gate.enter(stream, stage.address, timeout_s))
+            return Channel(self._gate.enter(stream, stage.address, stage.port, end - time.monotonic()))
         except TransportError:
             stream.close()
             raise

@@ -108,7 +108,7 @@ class Run(RoundsRun):
         channel = neighbours.take(below, self.cell.transport)
         reused = channel is not None
         try:
-            channel = channel or neighbours.connect(below, self.cell.transport, self._deadline)
+            channel = channel or neighbours.connect(below, self.cell.transport, self._deadline, self.cell.silence_s)
         except TransportError as exc:
             raise RunFailed(self.fail(lost(below.device, exc))) from exc
         ladder = self.ladder() if self.cell.codec != "none" else None

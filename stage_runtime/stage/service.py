@@ -64,7 +64,7 @@ class Service:
         self._runs = 0
         self._started = self._spoken_to = time.monotonic()
         self.stopping = threading.Event()
-        self._door = Door(Gate(secret, tls), self._serve)
+        self._door = Door(Gate(secret, tls), f"{config.data_address}:{config.port}", self._serve)
         self.stop_reason = ""
 
     # What control asks for

@@ -3,14 +3,15 @@
 ::
 
     listener  ->  magic, 32 random bytes
-    caller    ->  magic, 32 random bytes, HMAC(secret, magic + "caller"   + listener's bytes + caller's bytes)
-    listener  ->                          HMAC(secret, magic + "listener" + listener's bytes + caller's bytes)
+    caller    ->  magic, 32 random bytes, HMAC(secret, magic + "caller"   + listener's bytes + caller's bytes + place)
+    listener  ->                          HMAC(secret, magic + "listener" + listener's bytes + caller's bytes + place)
 
 HMAC is HMAC-SHA256 (RFC 2104).  The caller proves itself first, so a stranger learns nothing; the
 labels keep one side's proof from being played back as the other's; fresh bytes from both sides keep an
-old proof from being used again.  The magic says whether TLS follows at once, so that a stage with TLS and one
-without find out before either trusts the other.  All lengths are fixed: what a stranger sends is compared, never
-parsed, and takes no memory beyond these bytes.
+old proof from being used again; the place, ``ADDRESS:PORT`` of the listener, which the caller knows from its
+cell, keeps whoever has taken one stage's place from passing what is said on to another stage.  The magic says
+whether TLS follows at once, so that a stage with TLS and one without find out before either trusts the other.
+All lengths are fixed: what a stranger sends is compared, never parsed, and takes no memory beyond these bytes.
 
 Without TLS the frames that follow are neither encrypted nor signed: this keeps strangers
 and mistakes out of a laboratory's network, not somebody who can alter its packets.
@@ -26,14 +27,20 @@ import time
 from stage_runtime.errors import TransportError, TransportTimeoutError
 from stage_runtime.transports.base import Stream
 
-MAGIC = b"SBH1"
-TLS_MAGIC = b"SBT1"
+MAGIC = b"SBH2"
+TLS_MAGIC = b"SBT2"
 _NONCE_BYTES = 32
 _PROOF_BYTES = hashlib.sha256().digest_size
 
 
-def _proof(secret: bytes, magic: bytes, label: bytes, listener_nonce: bytes, caller_nonce: bytes) -> bytes:
-    return hmac.digest(secret, magic + label + listener_nonce + caller_nonce, "sha256")
+class _Proofs:
+    """What each side says to prove that it knows the secret."""
+
+    def __init__(self, secret: bytes, magic: bytes, place: str, listener_nonce: bytes, caller_nonce: bytes) -> None:
+        fresh = listener_nonce + caller_nonce + place.encode()
+        self.caller, self.listener = (
+            hmac.digest(secret, magic + label + fresh, "sha256") for label in (b"caller", b"listener")
+        )
 
 
 class _Exchange:
@@ -57,9 +64,9 @@ class _Exchange:
 
 
 def greet_caller(
-    stream: Stream, secret: bytes, timeout_s: float, *, first_byte_s: float | None = None, tls: bool = False
+    stream: Stream, secret: bytes, place: str, timeout_s: float, *, first_byte_s: float | None = None, tls: bool = False
 ) -> None:
-    """Do the listener's part; raises TransportError when the caller does not know the secret.
+    """Do the part of the listener at ``place``; raises TransportError when the caller does not know the secret.
 
     The caller has ``first_byte_s`` to begin and ``timeout_s`` for all; ``tls`` says that TLS is to follow.
     """
@@ -72,13 +79,14 @@ def greet_caller(
         raise TransportError(f"{stream.peer} {_stranger(answer, 'answers', tls=tls)}")
     caller_nonce = exchange.receive(_NONCE_BYTES)
     proof = exchange.receive(_PROOF_BYTES)
-    if not hmac.compare_digest(proof, _proof(secret, magic, b"caller", nonce, caller_nonce)):
-        raise TransportError(f"{stream.peer} does not know this stage's secret")
-    exchange.send(_proof(secret, magic, b"listener", nonce, caller_nonce))
+    right = _Proofs(secret, magic, place, nonce, caller_nonce)
+    if not hmac.compare_digest(proof, right.caller):
+        raise TransportError(f"{stream.peer} does not know this stage's secret, or means another than {place}")
+    exchange.send(right.listener)
 
 
-def greet_listener(stream: Stream, secret: bytes, timeout_s: float, *, tls: bool = False) -> None:
-    """Do the caller's part; raises TransportError when the listener is no stage or has another secret.
+def greet_listener(stream: Stream, secret: bytes, place: str, timeout_s: float, *, tls: bool = False) -> None:
+    """Do the part of who calls ``place``; raises TransportError when no stage is there, or one of another secret.
 
     ``tls`` says that TLS is to follow.
     """
@@ -89,7 +97,8 @@ def greet_listener(stream: Stream, secret: bytes, timeout_s: float, *, tls: bool
         raise TransportError(f"{stream.peer} {_stranger(greeting, 'greets', tls=tls)}")
     listener_nonce = exchange.receive(_NONCE_BYTES)
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    exchange.send(magic + nonce + _proof(secret, magic, b"caller", listener_nonce, nonce))
+    right = _Proofs(secret, magic, place, listener_nonce, nonce)
+    exchange.send(magic + nonce + right.caller)
     try:
         theirs = exchange.receive(_PROOF_BYTES)
     except TransportTimeoutError:
@@ -98,7 +107,7 @@ def greet_listener(stream: Stream, secret: bytes, timeout_s: float, *, tls: bool
         raise TransportError(
             f"{stream.peer} refused this stage's secret; is it from another campaign? Start the stages again"
         ) from exc
-    if not hmac.compare_digest(theirs, _proof(secret, magic, b"listener", listener_nonce, nonce)):
+    if not hmac.compare_digest(theirs, right.listener):
         raise TransportError(f"{stream.peer} does not know this stage's secret")
 
 

@@ -60,7 +60,7 @@ def channel_to(two: Chain) -> Iterator[Channel]:
     while True:
         stream = TcpTransport().connect(config.data_address, config.port, 10)
         try:
-            greet_listener(stream, SECRET, 10)
+            greet_listener(stream, SECRET, f"{config.data_address}:{config.port}", 10)
             break
         except TransportError:
             stream.close()
@@ -116,7 +116,7 @@ def test_a_handshake_that_was_recorded_opens_nothing(two: Chain) -> None:
 
 
 def record_handshake(two: Chain) -> bytes:
-    """Pass a good handshake on through the middle; give what the caller said."""
+    """Pass a good handshake on from where the caller takes the stage to be; give what the caller said."""
     said = bytearray()
     listener = TcpTransport().listen("127.0.0.1", 0)
     config = two.devices[1].config
@@ -136,7 +136,7 @@ def record_handshake(two: Chain) -> bytes:
     passing = threading.Thread(target=pass_on)
     passing.start()
     stream = TcpTransport().connect("127.0.0.1", listener.port, 10)
-    greet_listener(stream, SECRET, 10)
+    greet_listener(stream, SECRET, f"{config.data_address}:{config.port}", 10)
     passing.join()
     stream.close()
     listener.close()

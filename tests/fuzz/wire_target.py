@@ -151,13 +151,13 @@ def read_codec(data: bytes) -> None:
 
 def greet_as_listener(data: bytes) -> None:
     """Take the bytes for what a caller says to a stage: nobody gets in by chance."""
-    greet_caller(GivenBytes(data, _MOST_OF_A_STRANGER), SECRET, 1.0, tls=len(data) % 2 == 1)
+    greet_caller(GivenBytes(data, _MOST_OF_A_STRANGER), SECRET, "a:1", 1.0, tls=len(data) % 2 == 1)
     raise AssertionError("a stranger was let in")
 
 
 def greet_as_caller(data: bytes) -> None:
     """Take the bytes for what a stage greets a caller with."""
-    greet_listener(GivenBytes(data, _MOST_OF_A_STRANGER), SECRET, 1.0, tls=len(data) % 2 == 1)
+    greet_listener(GivenBytes(data, _MOST_OF_A_STRANGER), SECRET, "a:1", 1.0, tls=len(data) % 2 == 1)
     raise AssertionError("a stranger was taken for a stage")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
 
 from sweep.certificates import new_certificates
 from sweep.secret import tls_files
@@ -129,6 +132,7 @@ def test_a_port_in_use_is_named_with_its_process(hosts: LocalHosts) -> None:
     assert "d1: the stage ended with status 3 while starting" in refused.message
     assert f"{port}" in refused.message
     assert f"pid {os.getpid()}" in refused.message
+    assert not (hosts.home() / "run" / "secret").exists()
 
 
 def test_a_stage_that_crashes_is_told_in_its_own_words(hosts: LocalHosts) -> None:
@@ -175,6 +179,32 @@ def test_a_world_that_cannot_be_is_refused(hosts: LocalHosts, given: dict[str, A
     assert "d1: cannot join the RPC world w1" in refused.message
     assert said in refused.message
     assert not (hosts.home() / "run").exists()
+
+
+def test_neither_secret_nor_key_is_in_the_devices_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every module writes what it was asked for to its device's log, which more users may read than the files."""
+    path = PROJECT / "roles" / "stage_service" / "library" / "stage_process.py"
+    spec = importlib.util.spec_from_file_location("stage_process", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    logged: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _, text, log_args=None: logged.append(f"{text} {log_args}"))
+    key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8Q\n-----END PRIVATE KEY-----"
+    config = {name: str(tmp_path / name) for name in ("control_socket", "secret_file", "log_file")} | {"device": "d1"}
+    told = {
+        "state": "stopped", "config": config, "python": sys.executable, "runtime": str(tmp_path), "secret": SECRET,
+        "tls": {"authority": "of the campaign", "certificate": "of d1", "key": key}, "_ansible_check_mode": True,
+    }  # fmt: skip
+    with patch_module_args(told), pytest.raises(SystemExit):
+        module.main()
+    assert logged, "nothing was logged: the test would see nothing"
+    for text in (*logged, capsys.readouterr().out):
+        assert SECRET not in text
+        assert key.splitlines()[1] not in text
 
 
 def test_a_short_secret_is_refused(hosts: LocalHosts) -> None:

@@ -174,6 +174,7 @@ class Stage:
             ended = process.poll()
             answer = self.control("status") if socket_file.exists() else None
             if ended is not None:
+                self.forget()
                 raise StageError(f"the stage ended with status {ended} while starting: {self._last_words()}")
             if answer is not None and answer.get("pid") == process.pid:
                 return answer
@@ -246,6 +247,8 @@ def main() -> None:
             "secret": {"type": "str", "no_log": True},
             "tls": {
                 "type": "dict",
+                # of all of it: an option's own would look for the key's newlines in a text that writes them as \\n
+                "no_log": True,
                 "options": {
                     "authority": {"type": "str", "required": True},
                     "certificate": {"type": "str", "required": True},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,12 +20,24 @@ from tests.stage_runtime.stage.processes import free_port
 SIZES = (Size(payload_bytes=4096, frames=8), Size(payload_bytes=700_000, frames=5))
 
 
-def config(**different: Any) -> EndConfig:
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    return private(tmp_path / "secret", "0123456789abcdef")
+
+
+def private(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+def config(secret: Path, **different: Any) -> EndConfig:
     given = {
         "caller": "127.0.0.1",
         "called": "127.0.0.1",
         "port": free_port("127.0.0.1"),
-        "secret": "0123456789abcdef",
+        "secret_file": str(secret),
+        "world": "test",
         "transports": ("tcp",),
         "sizes": SIZES,
         "rounds": 2,
@@ -50,8 +63,10 @@ def run(caller: EndConfig, called: EndConfig) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize("transports", [("tcp",), ("tcp", "rpc")])
-def test_a_round_measures_every_payload_over_every_transport(transports: tuple[TransportName, ...]) -> None:
-    told = config(transports=transports, world_port=free_port("127.0.0.1"))
+def test_a_round_measures_every_payload_over_every_transport(
+    transports: tuple[TransportName, ...], secret: Path
+) -> None:
+    told = config(secret, transports=transports, world_port=free_port("127.0.0.1"))
     done = run(told, told)
     assert done.returncode == 0, done.stderr
     rounds = msgspec.convert(last_json(done.stdout), tuple[Round, ...])
@@ -66,8 +81,9 @@ def test_a_round_measures_every_payload_over_every_transport(transports: tuple[T
         assert taken.iperf_mbit == ()
 
 
-def test_a_stranger_is_served_nothing() -> None:
-    called = config()
-    done = run(msgspec.structs.replace(called, secret=called.secret[::-1]), called)
+def test_a_stranger_is_served_nothing(secret: Path, tmp_path: Path) -> None:
+    called = config(secret)
+    other = private(tmp_path / "other", "fedcba9876543210")
+    done = run(msgspec.structs.replace(called, secret_file=str(other)), called)
     assert done.returncode == 1
     assert "refused this stage's secret" in done.stderr

@@ -36,7 +36,15 @@ def test_there_are_frames_to_count_for_every_payload(condition: dict[str, float 
 def a_config(seed: int) -> EndConfig:
     sizes = tuple(Size(payload_bytes=size, frames=4) for size in SIZES)
     return EndConfig(
-        caller="a", called="b", port=1, secret="", transports=("tcp", "rpc"), sizes=sizes, rounds=3, seed=seed
+        caller="a",
+        called="b",
+        port=1,
+        secret_file="",
+        world="",
+        transports=("tcp", "rpc"),
+        sizes=sizes,
+        rounds=3,
+        seed=seed,
     )
 
 

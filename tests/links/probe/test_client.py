@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,29 @@ def test_server_survives_a_probe_that_makes_no_sense(port: int) -> None:
             connection.sendall(nonsense)
     there, _ = measure_pair(source=HERE, target=HERE, port=port, there=LinkSpec(), back=LinkSpec())
     assert there.bulk_mbit > 0
+
+
+def test_who_never_ends_is_broken_off_and_the_server_ends_whoever_asks() -> None:
+    listener = server.listen(HERE, 0)
+    assert listener is not None
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=server.serve, args=(listener, 30.0, 0.5, 2.0))
+    thread.start()
+    asked = 0
+    end = time.monotonic() + 30
+    while thread.is_alive() and time.monotonic() < end:
+        with contextlib.suppress(OSError), wire.socket.create_connection((HERE, port), timeout=5) as connection:
+            begun = time.monotonic()
+            while True:
+                wire.send_request(connection, wire.PING)
+                if wire.receive_request(connection) is None:
+                    break
+                asked += 1
+                time.sleep(0.05)
+            assert time.monotonic() - begun >= 0.4, "it was broken off before its time"
+    thread.join(timeout=1)
+    assert not thread.is_alive(), "a stranger keeps the server there"
+    assert asked > 0
 
 
 def test_second_server_on_the_port_is_none(port: int) -> None:

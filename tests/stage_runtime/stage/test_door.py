@@ -41,7 +41,7 @@ class House:
         self.leave = threading.Event()
         self._listener = TcpTransport().listen("127.0.0.1", 0)
         self.port = self._listener.port
-        self._door = Door(Gate(SECRET), self._serve)
+        self._door = Door(Gate(SECRET), f"127.0.0.1:{self.port}", self._serve)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
@@ -60,7 +60,7 @@ class House:
     def call(self, secret: bytes = SECRET) -> Stream:
         stream = TcpTransport().connect("127.0.0.1", self.port, 5)
         try:
-            return Gate(secret).enter(stream, "127.0.0.1", 10)
+            return Gate(secret).enter(stream, "127.0.0.1", self.port, 10)
         except TransportError:
             stream.close()
             raise
@@ -223,7 +223,7 @@ def test_a_door_greets_streams_of_any_transport() -> None:
         inside.set()
         stream.close()
 
-    Door(Gate(SECRET), serve).receive(near)
-    Gate(SECRET).enter(far, "anywhere", 5)
+    Door(Gate(SECRET), "anywhere:1", serve).receive(near)
+    Gate(SECRET).enter(far, "anywhere", 1, 5)
     assert inside.wait(5)
     far.close()

@@ -181,7 +181,7 @@ def test_a_first_stage_that_vanishes_without_a_word_ends_the_others_run(three: C
     config = three.devices[1].config
     network = three.devices[0].service._workplace.neighbours._transport("tcp")
     stream = network.connect(config.data_address, config.port, 5)
-    greet_listener(stream, SECRET, 5)
+    greet_listener(stream, SECRET, f"{config.data_address}:{config.port}", 5)
     channel = Channel(stream)
     told = Configure(runtime=__version__, stage=1, cell=three.cell((1, 2), silence_s=LIMIT_S, timeout_s=300.0))
     channel.send_message(Kind.CONFIGURE, 5, 0, encode(told), 5)

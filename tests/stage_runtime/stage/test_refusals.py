@@ -81,7 +81,7 @@ def talk(three: Chain, kind: Kind, body: bytes) -> Error:
     config = three.devices[1].config
     network = three.devices[0].service._workplace.neighbours._transport("tcp")
     stream = network.connect(config.data_address, config.port, 5)
-    greet_listener(stream, SECRET, 5)
+    greet_listener(stream, SECRET, f"{config.data_address}:{config.port}", 5)
     channel = Channel(stream)
     channel.send_message(kind, 5, 0, body, 5)
     while True:
