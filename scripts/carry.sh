@@ -2,7 +2,7 @@
 # Put into .carry/ what `python -m sweep direct` needs beyond a Python with torch and torchvision, for a machine without a
 # package index: .carry/site (goes into PYTHONPATH) and .carry/photographs (goes into inputs=).
 #
-#   scripts/carry.sh [PACKAGE …]     default: msgspec safetensors; each at the pin of constraints.txt
+#   scripts/carry.sh [PACKAGE …]     default: msgspec safetensors zstandard; each at the pin of constraints.txt
 #
 # CARRY_PYTHON is the other machine's Python (3.12), CARRY_MACHINE its processor (x86_64).
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 python=${CARRY_PYTHON:-3.12}
 machine=${CARRY_MACHINE:-x86_64}
 packages=("$@")
-[ $# -gt 0 ] || packages=(msgspec safetensors)
+[ $# -gt 0 ] || packages=(msgspec safetensors zstandard)
 
 platforms=()
 for glibc in 2_28 2_27 2_17; do platforms+=(--platform "manylinux_${glibc}_${machine}"); done
