@@ -96,6 +96,7 @@ def test_full_disks_and_a_killed_driver_before_anything_is_measured(bed: Virtual
         assert_nothing_left(bed, results)
 
 
+@pytest.mark.faults
 def test_a_full_disk_and_a_clock_set_back_while_measuring_and_altered_files(bed: VirtualTestbed, results: Path) -> None:
     """No figure rests on disk or clock, and rows say that the clock is wrong; the next sweep finds what was altered."""
     bed.play("playbooks/provision.yml", "--limit", "one,localhost")

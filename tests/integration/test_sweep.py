@@ -217,6 +217,7 @@ def squatting(device: str, address: str, port: int) -> Iterator[None]:
         squatter.communicate()
 
 
+@pytest.mark.faults
 def test_port_in_use_is_named_and_the_worlds_costs_its_cells_alone(bed: VirtualTestbed, results: Path) -> None:
     bed.play("playbooks/reset.yml", "--limit", "one,two,three")
     given = {"splits": "P3", "window": "1", "transports": "tcp,rpc"}
