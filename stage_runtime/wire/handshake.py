@@ -116,4 +116,6 @@ def _stranger(magic: bytes, verb: str, *, tls: bool) -> str:
     if magic == (MAGIC if tls else TLS_MAGIC):
         ours, theirs = ("with", "without") if tls else ("without", "with")
         return f"is a stage {theirs} TLS, and this is one {ours}; start both again"
+    if magic[:3] in {MAGIC[:3], TLS_MAGIC[:3]}:
+        return "is a stage of another version of the runtime; run playbooks/provision.yml, and start both again"
     return f"is no stage: it {verb} with {magic!r}"

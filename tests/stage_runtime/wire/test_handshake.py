@@ -78,6 +78,13 @@ def test_something_else_on_the_port_is_named() -> None:
     assert "is no stage: it greets with b'SSH-'" in str(caller.exception())
 
 
+def test_a_stage_that_greets_as_another_version_does_is_told_from_a_stranger() -> None:
+    _, caller = both(
+        lambda s: s.send([memoryview(b"SBH1" + bytes(32))], 5), lambda s: greet_listener(s, SECRET, PLACE, 5)
+    )
+    assert "is a stage of another version of the runtime" in str(caller.exception())
+
+
 def test_an_old_proof_is_worth_nothing() -> None:
     recorded = bytearray(len(MAGIC) + 64)
 
