@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -45,6 +46,15 @@ def run_json(argv: Sequence[str]) -> Any:
     """Run a command that prints JSON, and decode it."""
     output = run(argv).strip()
     return msgspec.json.decode(output) if output else []
+
+
+def has_interface(name: str) -> bool:
+    """Ask this network namespace, which /sys may not show, for an interface of that name."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 @functools.cache

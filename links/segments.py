@@ -38,5 +38,5 @@ def limit(interface: str, packets: int) -> None:
 
 def put_back(interface: str, packets: int | None) -> None:
     """Put the former limit back (None: it was not changed); an interface that is gone needs nothing."""
-    if packets is not None and Path("/sys/class/net", interface).exists():
+    if packets is not None and execute.has_interface(interface):
         limit(interface, packets)

@@ -110,7 +110,7 @@ def clear_untold(address: str, emulator_socket: Path | None, interface: str | No
             return False
         return bool(client.ask(emulator_socket, "clear", owner=None, sources=[address])["changed"])
     interface = interface or execute.find_interface(address)
-    if interface is None or not Path("/sys/class/net", interface).exists():
+    if interface is None or not execute.has_interface(interface):
         return False
     if not tc.is_ours(execute.run_json(tc.show_command(interface))):
         return False

@@ -114,6 +114,22 @@ def test_limit_is_of_one_interface_and_is_put_back(pair: VethPair) -> None:
     assert pair.python("a", f"segments.put_back('{INTERFACE}', 65535); {ends}").split() == ["65535", "65535"]
 
 
+@pytest.mark.integration
+def test_limit_is_put_back_in_a_namespace_that_sees_the_interfaces_of_another(pair: VethPair) -> None:
+    """As where processes are put into a network namespace and keep the machine's own /sys."""
+    code = f"""
+from pathlib import Path
+from links import segments
+assert not Path("/sys/class/net/{INTERFACE}").exists()
+segments.limit("{INTERFACE}", 1)
+segments.put_back("{INTERFACE}", 65535)
+print(segments.most_packets("{INTERFACE}"))
+"""
+    words = ["nsenter", f"--net=/run/netns/{pair.netns['a']}", sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["65535"]
+
+
 @contextmanager
 def talking(pair: VethPair, name: str, code: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     inside = ["ip", "netns", "exec", pair.netns[name], sys.executable, "-c", code, *words]
