@@ -64,7 +64,8 @@ def queue_packets(spec: LinkSpec) -> int:
     """Give the packets that a link may hold: those in flight by delay and rate, and 1000 waiting.
 
     netem counts both against its ``limit``, whose default of 1000 drops as soon as the
-    bandwidth-delay product exceeds 1.5 MB.  The emulator counts alike.
+    bandwidth-delay product exceeds 1.5 MB; a segment that TCP hands over whole, as it does where
+    the link loses nothing, is one packet to it.  The emulator counts alike.
     """
     rate = spec.rate_mbit or _UNLIMITED_MBIT
     in_flight_bytes = rate * 1000 / 8 * (spec.delay_ms + spec.jitter_ms)

@@ -161,18 +161,20 @@ class Engine:
 
     def _schedule(self, direction: Direction, packet: bytes) -> None:
         schedule, now = direction.schedule, time.monotonic_ns()
+        held = 1
         for frame_bytes, frames, buffers in pieces(packet, direction.piece_bytes):
             if schedule.is_lost():
                 direction.lost += frames
                 continue
-            if direction.queued + frames > schedule.limit_packets:
+            if direction.queued + held > schedule.limit_packets:
                 direction.overflowed += frames
                 continue
             due = schedule.arrival_ns(now, frame_bytes)
             if not direction.queue:
                 heapq.heappush(self._due, (due, next(self._order), direction))
-            direction.queue.append((due, frames, buffers))
-            direction.queued += frames
+            direction.queue.append((due, held, buffers))
+            direction.queued += held
+            held = int(schedule.loses)  # of a segment that nothing is lost of, netem holds all as one packet
             direction.packets += frames
             direction.bytes += frame_bytes
 
@@ -190,8 +192,8 @@ class Engine:
                 heapq.heappush(self._due, (direction.queue[0][0], next(self._order), direction))
 
     def _deliver_first(self, direction: Direction) -> None:
-        _, frames, buffers = direction.queue.popleft()
-        direction.queued -= frames
+        _, held, buffers = direction.queue.popleft()
+        direction.queued -= held
         target = self._by_address.get(direction.target_key)
         if target is not None:
             self._write(target, buffers)

@@ -14,7 +14,7 @@ _WHOLE_SEGMENT_BYTES = 1 << 17  # above any segment's bytes, the headers of its 
 
 
 class Schedule:
-    """The departure times of one direction.
+    """The departure times of one direction; ``loses`` says whether any of its packets are lost, each by itself.
 
     The arithmetic is netem's (``netem_enqueue`` with a rate): a packet arrives at
     ``max(now + delay, arrival of the one before) + its bytes over the rate``, so packets never
@@ -30,12 +30,13 @@ class Schedule:
         self._delay_ns = round(spec.delay_ms * 1e6)
         self._jitter_ns = spec.jitter_ms * 1e6
         self._loss = spec.loss_percent / 100
+        self.loses = self._loss > 0
         self._last_ns = 0
 
     @property
     def piece_bytes(self) -> int:
         """Give the most frame bytes that one piece may have (loss falls on single packets)."""
-        if self._loss > 0:
+        if self.loses:
             return FRAME_BYTES
         if not self._ns_per_byte:
             return _WHOLE_SEGMENT_BYTES
@@ -43,7 +44,7 @@ class Schedule:
 
     def is_lost(self) -> bool:
         """Draw whether the next packet is lost."""
-        return self._loss > 0 and self._random.random() < self._loss
+        return self.loses and self._random.random() < self._loss
 
     def arrival_ns(self, now_ns: int, frame_bytes: int) -> int:
         """Take a packet of ``frame_bytes`` at ``now_ns`` and give the time of its arrival."""
