@@ -21,7 +21,9 @@ from bench.testbed import PLAY_TIMEOUT_S, PROJECT, PYTHON, BenchError, VirtualTe
 
 NAMES = ("a", "b")
 _PREFIX, _SUBNETS = "sbG", "10.217"
-_GUEST_HOME = "/root/splitbed"
+# The guest's hosts share their files, and have a home each: whoever guards a link finds its own state alone there.
+_GUEST_RUNTIME = "/root/runtime"
+_GUEST_HOMES = {name: f"/root/{name}/splitbed" for name in NAMES}
 _OWNER = "netem"
 # As long as a measurement may take by the hosts' clock; the links are cleared before.
 _LEASE_S = 600
@@ -36,7 +38,7 @@ class GuestTestbed(VirtualTestbed):
     @property
     def checkout(self) -> str:
         """Give the folder of a host that commands run in: the runtime that the role put there."""
-        return f"{_GUEST_HOME}/runtime"
+        return _GUEST_RUNTIME
 
     def ssh_words(self, name: str) -> list[str]:
         """Give the words of the command that logs in to a host; the remote command follows."""
@@ -109,7 +111,7 @@ def netem_bed(folder: Path) -> Iterator[Bed]:
         bed = Bed(
             hosts=hosts,
             python="/usr/bin/python3",
-            homes=dict.fromkeys(NAMES, _GUEST_HOME),
+            homes=_GUEST_HOMES,
             kernel=guest.kernel,
             backend="tc",
         )
@@ -131,17 +133,21 @@ def emulator_bed(folder: Path) -> Iterator[Bed]:
 
 
 def _put_runtime(bed: Bed) -> None:
-    """Put links and what it needs on the guest's hosts, which share their files.
+    """Put links and what it needs on the guest's hosts.
 
     Not by the role: an emulated processor takes a minute for each of Ansible's modules.  Compiled, since the commands
     on a device write no compiled files.
     """
-    name, home = NAMES[0], bed.homes[NAMES[0]]
+    name = NAMES[0]
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for package in ("links", "stage_runtime"):
             archive.add(PROJECT / package, package, filter=lambda entry: None if "__pycache__" in entry.name else entry)
-    unpack = f"mkdir -p {home}/runtime {home}/run && cd {home}/runtime && tar -x && {bed.python} -m compileall -q links"
+    homes = " ".join(bed.homes.values())
+    unpack = (
+        f"for home in {homes}; do mkdir -p $home/run && ln -s {_GUEST_RUNTIME} $home/runtime || exit 1; done; "
+        f"mkdir {_GUEST_RUNTIME} && cd {_GUEST_RUNTIME} && tar -x && {bed.python} -m compileall -q links"
+    )
     done = subprocess.run(
         [*bed.hosts.ssh_words(name), unpack],
         input=content.getvalue(),
@@ -163,7 +169,7 @@ def _write_guest_inventory(folder: Path, guest: Guest) -> GuestTestbed:
     own = {
         "ansible_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
-        "device_home": _GUEST_HOME,
+        "device_home": "/root/{{ inventory_hostname }}/splitbed",
         "device_python": "/usr/bin/python3",
         "ansible_ssh_common_args": (
             f"-o 'IdentityFile=\"{guest.image / 'id_ed25519'}\"' -o IdentitiesOnly=yes -o IdentityAgent=none"

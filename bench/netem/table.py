@@ -54,7 +54,8 @@ veth pair), and the user-space **emulator** on Linux {results.emulator.kernel} (
 - delay: single datagrams of {FRAME_BYTES} bytes on the wire, each on an idle link, from the sender's clock reading to
   the receiving kernel's; the median; apart by at most {MOST_DELAY_MS:g} ms. Asked is the delay and the time that those
   bytes take at the rate.
-- 64 KiB message: the probe's, the median of its rounds; apart by at most {MOST_DELAY_MS:g} ms or {MOST_RATE_SHARE:.0%}.
+- 64 KiB message: the probe's, the median of its rounds; apart by at most {MOST_DELAY_MS:g} ms or {MOST_RATE_SHARE:.0%},
+  and the jitter's width, since the packet that it is counted from may lie anywhere within it.
 - jitter: the same datagrams' delays. sd is their standard deviation (a uniform ±j has j/√3), D the two-sample
   Kolmogorov-Smirnov statistic of both sides, each about its median; "from uniform" is the distance from the law that
   was asked for.

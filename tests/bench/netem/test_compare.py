@@ -45,13 +45,23 @@ def test_delays_may_be_two_milliseconds_apart_and_that_is_no_matter_of_jitter(la
     assert found["jitter"].agree
 
 
-@pytest.mark.parametrize(("message", "agree"), [(55.0, True), (50.0, True), (55.3, False), (49.7, False)])
-def test_messages_may_be_five_percent_apart(message: float, agree: bool) -> None:
-    assert figures(LTE, messages_ms=(message,))["64 KiB message"].agree is agree
+@pytest.mark.parametrize(
+    ("jitter_ms", "message", "agree"),
+    [
+        (0, 55.0, True), (0, 50.0, True), (0, 55.3, False), (0, 49.7, False),
+        (5, 65.0, True), (5, 40.0, True), (5, 65.3, False), (5, 39.7, False),  # the width of ±5 ms is 10
+    ],
+)  # fmt: skip
+def test_messages_may_be_five_percent_and_the_jitters_width_apart(
+    jitter_ms: float, message: float, agree: bool
+) -> None:
+    spec = LinkSpec(**LTE | {"jitter_ms": jitter_ms})
+    one, other = measured(LTE), measured(LTE, messages_ms=(message,))
+    assert compare(spec, one, other)[2].agree is agree
 
 
 def test_short_messages_may_be_two_milliseconds_apart() -> None:
-    spec = LinkSpec(**LTE)
+    spec = LinkSpec(**LTE | {"jitter_ms": 0})
     sides = [measured(LTE, messages_ms=(message,)) for message in (5.0, 6.9, 7.1)]
     found = [compare(spec, sides[0], other)[2] for other in sides]
     assert [figure.agree for figure in found] == [True, True, False]
