@@ -7,6 +7,7 @@ gigabytes; here a figure is eight bytes, a text is held once, and a record is lo
 from __future__ import annotations
 
 import array
+import itertools
 import operator
 import types
 import typing
@@ -24,19 +25,24 @@ class Pool:
     def __init__(self) -> None:
         self._held: dict[Hashable, Any] = {}
 
-    def hold(self, value: Any) -> Any:
-        """Return the value that was held first among its equals."""
-        return self._held.setdefault((type(value), value), value)
+    def hold(self, values: Iterable[Any]) -> list[Any]:
+        """Return for each value the one that was held first among its equals."""
+        hold = self._held.setdefault
+        return [hold((type(value), value), value) for value in values]
 
 
 class Columns:
     """Structs of one type, column by column; figures that may be None are NaN in their column.
 
-    ``convert`` says by a field's name what its values are to be held as; texts and the like are held in ``pool``.
+    ``convert`` makes of a field's values, by its name, what they are to be held as; texts and the like are held in
+    ``pool``.  Records are best appended by the thousand: what is done for each value is then done by the column.
     """
 
     def __init__(
-        self, kind: type[msgspec.Struct], pool: Pool, convert: Mapping[str, Callable[[Any], Any]] | None = None
+        self,
+        kind: type[msgspec.Struct],
+        pool: Pool,
+        convert: Mapping[str, Callable[[Sequence[Any]], Iterable[Any]]] | None = None,
     ) -> None:
         hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
         self.names = tuple(hints)
@@ -44,27 +50,30 @@ class Columns:
         self.held: dict[str, array.array[Any] | list[Any]] = {}
         self.count = 0
         self._all_of = operator.attrgetter(*self.names)
-        self._put: list[Callable[[Any], None]] = []
+        self._put: list[Callable[[Sequence[Any]], None]] = []
         for name, hint in hints.items():
             own = (convert or {}).get(name)
             code = None if own else "d" if name in self.figures else "q" if hint is int else None
             self.held[name] = [] if code is None else array.array(code)
-            append = self.held[name].append
+            extend = self.held[name].extend
             change = own or (pool.hold if code is None else _nan_for_none if type(None) in _options(hint) else None)
-            self._put.append(append if change is None else _changing(append, change))
-
-    def add(self, record: msgspec.Struct) -> None:
-        """Append a record."""
-        for put, value in zip(self._put, self._all_of(record), strict=True):
-            put(value)
-        self.count += 1
+            self._put.append(extend if change is None else _changing(extend, change))
 
     def extend(self, records: Iterable[msgspec.Struct]) -> Part:
-        """Append the records of one run, and give them."""
+        """Append records, and give them."""
         begin = self.count
-        for record in records:
-            self.add(record)
+        values = [self._all_of(record) for record in records]
+        if values:
+            for put, column in zip(self._put, zip(*values, strict=True), strict=True):
+                put(column)
+        self.count += len(values)
         return Part(self, begin, self.count)
+
+    def extend_each(self, runs: Sequence[Sequence[msgspec.Struct]]) -> list[Part]:
+        """Append the records of several runs, and give those of each."""
+        added = self.extend(record for run in runs for record in run)
+        ends = [added.begin, *(added.begin + end for end in itertools.accumulate(map(len, runs)))]
+        return [Part(self, begin, end) for begin, end in itertools.pairwise(ends)]
 
     def get(self, name: str, index: int) -> Any:
         """Return a record's value, None where it is not known."""
@@ -130,12 +139,14 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
 
 
-def _nan_for_none(value: float | None) -> float:
-    return _NAN if value is None else value
+def _nan_for_none(values: Iterable[float | None]) -> list[float]:
+    return [_NAN if value is None else value for value in values]
 
 
-def _changing(append: Callable[[Any], None], change: Callable[[Any], Any]) -> Callable[[Any], None]:
-    def put(value: Any) -> None:
-        append(change(value))
+def _changing(
+    extend: Callable[[Iterable[Any]], None], change: Callable[[Sequence[Any]], Iterable[Any]]
+) -> Callable[[Sequence[Any]], None]:
+    def put(values: Sequence[Any]) -> None:
+        extend(change(values))
 
     return put

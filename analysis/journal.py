@@ -18,6 +18,7 @@ from stage_runtime.errors import FormatError
 from stage_runtime.formats.row import ROW_SCHEMA, HopFigures, Row, StageFigures
 
 _PIECE = 2**20
+_ROWS_AT_ONCE = 1000
 
 
 class Journal:
@@ -34,10 +35,13 @@ class Journal:
         links: dict[bytes, list[dict[str, Any]]] = {}
 
         def hold_link(link: object) -> list[dict[str, Any]]:
-            return links.setdefault(msgspec.json.encode(link), list(msgspec.to_builtins(link)))
+            key = msgspec.json.encode(link)
+            if key not in links:
+                links[key] = list(msgspec.to_builtins(link))
+            return links[key]
 
-        convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend, "hops": self.hops.extend}
-        convert |= {"link": hold_link}
+        convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend_each, "hops": self.hops.extend_each}
+        convert |= {"link": lambda values: map(hold_link, values)}
         convert |= dict.fromkeys(("batch_latency_ms", "batch_response_ms", "warmup_response_ms"), _floats)
         self.rows = Columns(Row, pool, convert)
         self.journals: list[str] = []
@@ -45,12 +49,12 @@ class Journal:
         self.superseded: list[bool] = []
         self.notes: list[str] = []
 
-    def add(self, row: Row, journal: Path, line: int) -> None:
-        """Append a row that stands on this line of that journal."""
-        self.rows.add(row)
-        self.journals.append(str(journal))
-        self.lines.append(line)
-        self.superseded.append(False)
+    def extend(self, rows: Sequence[Row], journal: Path, lines: Sequence[int]) -> None:
+        """Append rows that stand on these lines of that journal."""
+        self.rows.extend(rows)
+        self.journals.extend([str(journal)] * len(rows))
+        self.lines.extend(lines)
+        self.superseded.extend([False] * len(rows))
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -83,10 +87,12 @@ def _read_into(journal: Journal, path: Path) -> None:
     torn: list[str] = []
     repeated: list[str] = []
     before = len(journal)
+    rows: list[Row] = []
+    lines: list[int] = []
     for number, row in _rows(path, torn):
         key = (row.cell_id, row.repeat)
         if row.status != "ok":
-            failures.append((len(journal), key))
+            failures.append((len(journal) + len(rows), key))
         elif key in first:
             repeated.append(
                 f"{path}:{number}: cell {key[0]} repeat {key[1]} is ok a second time "
@@ -95,7 +101,12 @@ def _read_into(journal: Journal, path: Path) -> None:
             continue
         else:
             first[key] = number
-        journal.add(row, path, number)
+        rows.append(row)
+        lines.append(number)
+        if len(rows) == _ROWS_AT_ONCE:
+            journal.extend(rows, path, lines)
+            rows, lines = [], []
+    journal.extend(rows, path, lines)
     for index, key in failures:
         journal.superseded[index] = key in first
     nothing = [] if len(journal) > before else [f"{path}: no finished run"]
@@ -142,5 +153,5 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield from cast("BinaryIO", packed)
 
 
-def _floats(values: Sequence[float]) -> array.array[float]:
-    return array.array("d", values)
+def _floats(values: Sequence[Sequence[float]]) -> list[array.array[float]]:
+    return [array.array("d", each) for each in values]

@@ -17,8 +17,8 @@ from stage_runtime.formats.row import Row
 def gather(rows: Iterable[Row]) -> Journal:
     """Give rows as read from a journal."""
     journal = Journal()
-    for line, row in enumerate(rows, start=1):
-        journal.add(row, Path("made"), line)
+    given = list(rows)
+    journal.extend(given, Path("made"), range(1, len(given) + 1))
     return journal
 
 
