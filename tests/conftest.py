@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ import pytest
 # Ansible replaces sys.intern when it is imported, and torch's compiler, which tracing a model pulls in,
 # refuses to load after that.  In the programs themselves the two never share a process.
 import torch._dynamo  # noqa: F401 - for what it does on import
+
+# As a stage does: it looks for garbage before each run, and need not among what is imported.
+gc.freeze()
 
 # sshd and ip lie there, and a test run's PATH may lack them
 _PROGRAMS = ("ip", "tc", "sshd", "unshare", "ssh")

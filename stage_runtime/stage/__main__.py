@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -75,6 +76,7 @@ def _run(config: StageConfig, listener: Listener, secret: bytes, tls: Tls | None
     except SplitbedError as exc:
         return _give_up(str(exc), EXIT_SOCKET)
     service = Service(config, workplace, listener, secret, tag, world=world, tls=tls)
+    gc.freeze()  # what is imported stays: to look for garbage among it would take each run a tenth of a second
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda caught, _: service.stop(signal.Signals(caught).name))
     note_begin(Path(config.control_socket).parent)

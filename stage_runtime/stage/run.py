@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import torch
@@ -79,6 +80,8 @@ class Run(RoundsRun):
     def _load(self) -> None:
         if self.failure is not None:
             return
+        # A run that is over is a circle of objects, with its buffers; left alone they pile up for hundreds of cells.
+        gc.collect()
         mine = self.plan.mine
         try:
             # also without blocks of its own: loading none lets go of those of the last cell

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -37,6 +39,21 @@ def test_every_cut_and_window_gives_the_whole_models_output(
     ]
     for hop in measured.hops:
         assert 4 * 64_000 < hop.bytes < 4 * 64_000 + 100
+
+
+def test_nothing_of_a_run_is_left_when_the_next_one_computes(three: Chain) -> None:
+    """Whatever the interpreter does by itself, which is to look for garbage once in many cells."""
+    gc.disable()
+    try:
+        run = three.devices[0].service.lead(three.cell(batches=2))
+        assert run.measure().status == "ok"
+        before = weakref.ref(run)
+        del run
+        for _ in range(2):  # a device holds its last run
+            assert three.run(batches=2).status == "ok"
+        assert before() is None
+    finally:
+        gc.enable()
 
 
 def test_figures_add_up(three: Chain) -> None:
