@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sweep.errors import CampaignError
-from sweep.secret import AUTHORITY, TLS_FOLDER, tls_files
+from sweep.secret import AUTHORITY, TLS_FOLDER, tls_files, write_private
 from sweep.testbed import Device
 
 _ALWAYS = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC))
@@ -50,14 +49,14 @@ def new_certificates(folder: Path, devices: Iterable[Device]) -> Iterator[Path]:
 def _write_all(place: Path, devices: Iterable[Device]) -> None:
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)
-    _write(place / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    write_private(place / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
     for device in devices:
         files = tls_files(place, device.name)
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(device, key.public_key(), authority, authority_key)
-        _write(Path(files.certificate), certificate.public_bytes(serialization.Encoding.PEM))
+        write_private(Path(files.certificate), certificate.public_bytes(serialization.Encoding.PEM))
         pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        _write(Path(files.key), key.private_bytes(*pem))
+        write_private(Path(files.key), key.private_bytes(*pem))
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
@@ -126,8 +125,3 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)

@@ -27,14 +27,18 @@ def new_secret(folder: Path) -> Iterator[Path]:
     path.unlink(missing_ok=True)
     try:
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "w") as file:
-                file.write(secrets.token_hex(32))
+            write_private(path, secrets.token_hex(32).encode())
         except OSError as exc:
             raise CampaignError(f"{path}: cannot write ({exc}); free some space and run again") from exc
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read, from its first moment on; raises OSError."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
 
 
 def remove_secrets(folder: Path) -> None:

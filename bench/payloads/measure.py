@@ -14,6 +14,7 @@ from bench.payloads.results import IdleTime, OnLink, Round
 from bench.testbed import NETWORKS, PYTHON, BenchError, VirtualTestbed, last_json
 from stage_runtime.formats.cell import TransportName
 from stage_runtime.transports.room import room_bytes
+from sweep.secret import new_secret
 
 DEVICES: dict[str, dict[str, Any]] = {
     "a": {"virtual_cpus": 1, "virtual_cores": "0", "virtual_memory_mb": 2048},
@@ -42,25 +43,23 @@ def measure_link(
     bed.link(tuple(DEVICES), network)
     sizes, left_out = plan_sizes(condition, frame_s)
     rate, round_trip = condition.get("rate_mbit") or _UNLIMITED_MBIT, 2 * condition.get("delay_ms", 0.0)
-    secret = bed.folder / f"{network}.secret"
-    secret.touch(mode=0o600)
-    secret.write_text(secrets.token_hex(16))
-    config = EndConfig(
-        caller=bed.data_address("a"),
-        called=bed.data_address("b"),
-        port=_PORT,
-        secret_file=str(secret),
-        world=secrets.token_hex(8),
-        transports=tuple(transports),
-        sizes=sizes,
-        rounds=rounds,
-        seed=seed,
-        link_mbit=rate,
-        link_rtt_ms=round_trip,
-        iperf_s=iperf_s,
-        world_port=_WORLD_PORT,
-    )
-    found = _both_ends(bed, "bench.payloads.end", config)
+    with new_secret(bed.folder) as secret:
+        config = EndConfig(
+            caller=bed.data_address("a"),
+            called=bed.data_address("b"),
+            port=_PORT,
+            secret_file=str(secret),
+            world=secrets.token_hex(8),
+            transports=tuple(transports),
+            sizes=sizes,
+            rounds=rounds,
+            seed=seed,
+            link_mbit=rate,
+            link_rtt_ms=round_trip,
+            iperf_s=iperf_s,
+            world_port=_WORLD_PORT,
+        )
+        found = _both_ends(bed, "bench.payloads.end", config)
     return OnLink(
         network=network,
         condition=condition,

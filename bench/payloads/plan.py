@@ -35,9 +35,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class EndConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What both ends are told: ``caller`` drives, ``called`` serves and listens on ``port`` and the next one.
 
-    ``link_mbit`` and ``link_rtt_ms`` size the sockets as a cell's do.  The world of RPC has a name of its
-    own each time, and meets at ``world_port``.
-    The file holds what both prove to each other: it is in no command line.
+    ``link_mbit`` and ``link_rtt_ms`` size the sockets as a cell's do.  ``secret_file`` holds what both prove to each
+    other; it is in no command line.  ``world`` is the RPC world's name, another each time; it meets at ``world_port``.
     iperf3 runs for ``iperf_s`` seconds at either end of a round; 0: not at all.
     """
 

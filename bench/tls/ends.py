@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from bench.payloads.serving import Server
 from bench.testbed import PROJECT, last_json
+from stage_runtime.private_files import read_secret
 from stage_runtime.stage.door import Door
 from stage_runtime.stage.gate import Gate
 from stage_runtime.transports.base import Stream
@@ -26,13 +26,12 @@ from stage_runtime.transports.tcp import TcpListener, TcpTransport
 from stage_runtime.transports.tls import Tls
 from stage_runtime.wire.channel import Channel
 from sweep.certificates import new_certificates
-from sweep.secret import tls_files
+from sweep.secret import new_secret, tls_files
 from sweep.testbed import Device
 
 HERE = "127.0.0.1"
 How = Literal["clear", "tls"]
 _ACCEPT_S = 0.5
-_SECRET_FILE = "secret"  # noqa: S105  (its name)
 
 
 class Called(NamedTuple):
@@ -57,10 +56,9 @@ def called_process() -> Iterator[Called]:
     ]
     with tempfile.TemporaryDirectory(prefix="splitbed-bench-") as made:
         folder = Path(made)
-        (folder / _SECRET_FILE).write_bytes(secrets.token_hex(16).encode())
-        with new_certificates(folder, ends) as place:
+        with new_secret(folder) as secret, new_certificates(folder, ends) as place:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.tls.ends", str(folder), str(place)],
+                [sys.executable, "-m", "bench.tls.ends", str(secret), str(place)],
                 cwd=PROJECT,
                 env=os.environ | {"PYTHONPATH": str(PROJECT)},
                 stdin=subprocess.PIPE,
@@ -69,14 +67,14 @@ def called_process() -> Iterator[Called]:
             )
             try:
                 said = process.stdout.readline() if process.stdout is not None else ""
-                yield Called(process.pid, last_json(said), _gates(folder, place, "caller"))
+                yield Called(process.pid, last_json(said), _gates(secret, place, "caller"))
             finally:
                 process.kill()
                 process.communicate()
 
 
-def _gates(folder: Path, place: Path, name: str) -> dict[How, Gate]:
-    secret = (folder / _SECRET_FILE).read_bytes()
+def _gates(secret_file: Path, place: Path, name: str) -> dict[How, Gate]:
+    secret = read_secret(secret_file)
     return {"clear": Gate(secret), "tls": Gate(secret, Tls(tls_files(place, name)))}
 
 
@@ -98,9 +96,9 @@ def _accept(listener: TcpListener, door: Door) -> None:
 
 def main() -> int:
     """Be the called process."""
-    folder, place = map(Path, sys.argv[1:])
+    secret_file, place = map(Path, sys.argv[1:])
     listeners: dict[How, TcpListener] = {how: TcpTransport().listen(HERE, 0) for how in ("clear", "tls")}
-    for how, gate in _gates(folder, place, "called").items():
+    for how, gate in _gates(secret_file, place, "called").items():
         door = Door(gate, f"{HERE}:{listeners[how].port}", _serve)
         threading.Thread(target=_accept, args=(listeners[how], door), daemon=True).start()
     sys.stdout.write(json.dumps({how: listener.port for how, listener in listeners.items()}) + "\n")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from stage_runtime.formats.cell import EngineName
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.graphs.make import GraphMaker
 from stage_runtime.models.loading import StageLoader
-from tests.stage_runtime.graphs.making import every_range, make_model
+from tests.stage_runtime.graphs.making import every_range, make_images, make_model
 from tests.stage_runtime.models.comparing import relative_error
 from tests.stage_runtime.stage.processes import StageProcess, make_cell, stages
 
@@ -21,9 +21,7 @@ from tests.stage_runtime.stage.processes import StageProcess, make_cell, stages
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    (folder / "inputs").mkdir()
-    images = torch.randn(4, 3, 12, 12, generator=torch.Generator().manual_seed(3))
-    save_file({"images": images}, folder / "inputs" / "inputs.safetensors")
+    make_images(folder)
     return folder
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.graphs.make import Range
 from stage_runtime.shards.make import make_shards
@@ -22,6 +25,13 @@ def make_model(cache: Path, function: str, size: int = 12) -> Manifest:
         input_size=size,
     )
     return make_shards(request, ShardStore(cache / "shards"))[0]
+
+
+def make_images(cache: Path) -> None:
+    """Put four inputs for :func:`make_model`'s models into a new cache."""
+    (cache / "inputs").mkdir()
+    images = torch.randn(4, 3, 12, 12, generator=torch.Generator().manual_seed(3))
+    save_file({"images": images}, cache / "inputs" / "inputs.safetensors")
 
 
 def every_range(manifest: Manifest) -> list[Range]:

@@ -11,16 +11,15 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-import torch
 from msgspec import structs
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from stage_runtime.formats.manifest import Manifest
 from stage_runtime.formats.row import Measurement
 from stage_runtime.formats.stage_config import StageConfig
 from sweep.certificates import new_certificates
 from sweep.secret import tls_files
-from tests.stage_runtime.graphs.making import make_model
+from tests.stage_runtime.graphs.making import make_images, make_model
 from tests.stage_runtime.models.comparing import relative_error
 from tests.stage_runtime.stage.processes import (
     StageProcess,
@@ -38,9 +37,7 @@ from tests.stage_runtime.transports.keys import device
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    (folder / "inputs").mkdir()
-    images = torch.randn(4, 3, 12, 12, generator=torch.Generator().manual_seed(3))
-    save_file({"images": images}, folder / "inputs" / "inputs.safetensors")
+    make_images(folder)
     return folder
 
 
