@@ -201,13 +201,14 @@ def test_a_stage_out_of_memory_is_named_and_its_device_knows_why(stages: Stages)
 
 
 def test_five_seconds_without_a_link_are_survived_by_default_and_are_in_the_row(stages: Stages) -> None:
-    cell = structs.replace(stages.cell(batches=100, warmup=1), silence_s=15.0)
+    # so many that a busy machine pulls the cable before they are through
+    cell = structs.replace(stages.cell(batches=500, warmup=1), silence_s=15.0)
     with stages.measuring(cell) as asked:
         with unplugged(stages.bed, "two"):
             time.sleep(5.0)
         measured = answer_of(asked)
     assert measured["status"] == "ok", measured["reason"]
-    assert len(measured["batch_response_ms"]) + measured["discarded"] == 100
+    assert len(measured["batch_response_ms"]) + measured["discarded"] == 500
     assert max(measured["batch_response_ms"]) > 4000
     assert measured["hops"][0]["silence_ms"] > 3000
     assert [text for text in measured["unstable"] if text.startswith("nothing came between one and two for")]

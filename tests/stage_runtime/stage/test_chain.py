@@ -15,6 +15,9 @@ from stage_runtime.transports.memory import MemoryStream
 from tests.stage_runtime.stage.chain import Chain, expected_output
 from tests.stage_runtime.stage.processes import make_cell
 
+# for a busy machine to get as far as what hangs
+_LONG_ENOUGH_S = 6.0
+
 
 @pytest.mark.parametrize("window", [1, 2, 7])
 @pytest.mark.parametrize("warmup", [0, 2])
@@ -164,7 +167,7 @@ def test_a_stage_that_hangs_is_named_when_time_is_over(three: Chain, guilty: int
         return tensor
 
     three.devices[guilty].loader.after_forward = wait
-    measured = three.run(timeout_s=2.5)
+    measured = three.run(timeout_s=_LONG_ENOUGH_S)
     three.devices[guilty].loader.after_forward = lambda tensor: tensor
     hang.set()
     assert (measured.status, measured.failed_device) == ("timeout", f"dev{guilty + 1}")
@@ -175,7 +178,7 @@ def test_a_stage_that_hangs_is_named_when_time_is_over(three: Chain, guilty: int
 def test_a_stage_that_hangs_while_loading_is_named(three: Chain) -> None:
     hang = threading.Event()
     three.devices[1].loader.before_load = lambda: hang.wait(20) and None
-    measured = three.run(timeout_s=2.5)
+    measured = three.run(timeout_s=_LONG_ENOUGH_S)
     hang.set()
     assert (measured.status, measured.failed_device) == ("timeout", "dev2")
     assert "was still loading blocks [1, 2)" in measured.reason

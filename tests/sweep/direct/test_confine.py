@@ -59,7 +59,7 @@ def test_a_device_without_a_number_is_not_judged() -> None:
 
 @pytest.mark.skipif(len(HERE) == 1, reason="one core holds everybody to itself")
 def test_a_process_held_to_a_core_has_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweep.direct.confine._SPIN_S", 0.2)
+    monkeypatch.setattr("sweep.direct.confine._SPIN_S", 1.0)
     held = Confinement(device="pi1", asked=1.0, cores=HERE[:1], group=None, threads=1)
     had = processors_had(held)
     assert had is not None
