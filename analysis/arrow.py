@@ -15,6 +15,8 @@ import pyarrow.parquet
 
 from analysis.columns import Part
 
+_ROWS_AT_ONCE = 10_000
+
 
 def arrow_table(frame: pd.DataFrame) -> pa.Table:
     """Return a table of runs or stages with its nested columns as lists of records or of figures."""
@@ -22,25 +24,29 @@ def arrow_table(frame: pd.DataFrame) -> pa.Table:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet."""
-    pa.parquet.write_table(table, path)
+    """Write a table as Parquet; so many rows at once that what is not yet written takes little memory."""
+    # figures hardly repeat: a dictionary of them is made in vain
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    pa.parquet.write_table(table, path, row_group_size=_ROWS_AT_ONCE, use_dictionary=texts)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as pandas would, but for figures: Arrow writes 1e-05 as 0.00001, and 1.0 as 1."""
-    plain = {}
-    for name in map(str, frame.columns):
-        values = frame[name]
-        if values.dtype == bool or (values.dtype == object and values.map(lambda value: isinstance(value, bool)).all()):
-            plain[name] = pa.array(np.where(values.astype(bool), "True", "False"))
-        elif values.dtype == object and any(isinstance(value, tuple) for value in values):
-            plain[name] = pa.array([str(value) for value in values])
-        else:
-            plain[name] = _array(values)
+    plain = {str(name): _plain(frame[name]) for name in frame.columns}
     with path.open("wb") as file:
         file.write((",".join(plain) + "\n").encode())  # Arrow would put its names in quotes
         options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
         pa.csv.write_csv(pa.table(plain), file, options)
+
+
+def _plain(values: pd.Series[Any]) -> pa.Array:
+    """Return values for a file that knows texts and figures alone."""
+    kinds = set(map(type, values.tolist())) if values.dtype == object else {values.dtype.type}
+    if kinds <= {bool, np.bool_}:
+        return pa.array(np.where(values.to_numpy(dtype=bool), "True", "False"))
+    if tuple in kinds:
+        return pa.array(list(map(str, values)))
+    return _array(values)
 
 
 def _array(values: pd.Series[Any]) -> pa.Array:

@@ -15,15 +15,17 @@ one does, and else by its idling.
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from analysis.intervals import Interval, interval
-from analysis.summary import Condition, Point, pick
+from analysis.intervals import Floats, Interval, interval
+from analysis.records import Records, as_objects
+from analysis.summary import Condition, Point, by_point
+from stage_runtime.formats.row import HopFigures, StageFigures
 
 
 class Lost(NamedTuple):
@@ -78,90 +80,84 @@ class Nearness:
     throughput: ThroughputGap | None
 
 
-class _Run(NamedTuple):
-    window: int
-    batch: int
-    latency_ms: float
-    throughput_ips: float
-    latency_bound_ms: float
-    throughput_bound_ips: float
-    latency_efficiency: float
-    throughput_efficiency: float
-    throughput_limit: str
-    stages: Sequence[Mapping[str, Any]]
-    hops: Sequence[Mapping[str, Any]]
-
-
 def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]:
     """Return how near each point came to its bounds, for those that have any run with one and its stages."""
     usable = (runs["status"] == "ok") & runs["latency_bound_ms"].notna()
-    count = len(Condition._fields)
-    known = pick(runs, usable, [*Condition._fields, "split", *_Run._fields])
-    wanted = {(point.condition, point.split) for point in points}
-    groups: dict[tuple[Condition, str], list[_Run]] = {}
-    for values in known:
-        key = Condition._make(values[:count]), values[count]
-        if key in wanted and (run := _Run._make(values[count + 1 :])).stages:
-            groups.setdefault(key, []).append(run)
-    return [
-        Nearness(
-            condition=point.condition,
-            split=point.split,
-            latency=_latency([run for run in own if run.window == 1]),
-            throughput=_throughput([run for run in own if run.window == point.throughput_window]),
+    known = runs[usable & (runs["stages"].map(len) > 0)]
+    windows, limits = known["window"].to_numpy(), known["throughput_limit"].to_numpy()
+    latencies, periods = _latencies(known), _periods(known)
+    groups = by_point(known)
+    found = []
+    for point in points:
+        own = np.array(groups.get((point.condition, point.split), ()), dtype=np.int64)
+        if not len(own):
+            continue
+        single, wide = own[windows[own] == 1], own[windows[own] == point.throughput_window]
+        wide = wide[periods[wide, _EFFICIENCY] > 0]
+        found.append(
+            Nearness(
+                condition=point.condition,
+                split=point.split,
+                latency=_latency(latencies[single]) if len(single) else None,
+                throughput=_throughput(point.throughput_window, periods[wide], limits[wide]) if len(wide) else None,
+            )
         )
-        for point in points
-        if (own := groups.get((point.condition, point.split)))
-    ]
+    return found
 
 
-def _latency(runs: Sequence[_Run]) -> LatencyGap | None:
-    if not runs:
-        return None
-    lost = [_lost(run) for run in runs]
-    return LatencyGap(
-        latency_ms=statistics.median(run.latency_ms for run in runs),
-        bound_ms=statistics.median(run.latency_bound_ms for run in runs),
-        efficiency=interval([[run.latency_efficiency] for run in runs]),
-        lost=Lost(*(statistics.median(part) for part in zip(*lost, strict=True))),
+# where the efficiency stands in a row of either of the next two, behind the bound
+_EFFICIENCY = 1
+
+
+def _latencies(runs: pd.DataFrame) -> Floats:
+    """Return for each run its bound, efficiency and latency in ms, and what it lost in the order of :class:`Lost`."""
+    stages, hops = Records(runs["stages"], StageFigures), Records(runs["hops"], HopFigures)
+    latency, bound = runs["latency_ms"].to_numpy(), runs["latency_bound_ms"].to_numpy()
+    alone = stages.sums(np.nan_to_num(stages["alone_ms"]))
+    computing = stages.sums(np.where(stages["first"] < stages["last"], stages["compute_ms"], 0.0)) - alone
+    codec = hops.sums(hops["encode_ms"] + hops["decode_ms"])
+    waiting = stages.sums(stages["queue_ms"])
+    link = hops.sums(hops["transfer_ms"]) - (bound - alone)
+    other = latency - bound - computing - codec - waiting - link
+    return np.column_stack(
+        [bound, runs["latency_efficiency"].to_numpy(), latency, computing, codec, waiting, link, other]
     )
 
 
-def _lost(run: _Run) -> Lost:
-    alone = sum(stage["alone_ms"] or 0.0 for stage in run.stages)
-    computing = sum(stage["compute_ms"] for stage in run.stages if stage["first"] < stage["last"]) - alone
-    codec = sum(hop["encode_ms"] + hop["decode_ms"] for hop in run.hops)
-    waiting = sum(stage["queue_ms"] for stage in run.stages)
-    link = sum(hop["transfer_ms"] for hop in run.hops) - (run.latency_bound_ms - alone)
-    return Lost(
-        computing_ms=computing,
-        codec_ms=codec,
-        waiting_ms=waiting,
-        link_ms=link,
-        other_ms=run.latency_ms - run.latency_bound_ms - computing - codec - waiting - link,
-    )
+def _latency(runs: Floats) -> LatencyGap:
+    bound, _, latency, *lost = np.median(runs, axis=0).tolist()
+    efficiency = interval(runs[:, [_EFFICIENCY]].tolist())
+    return LatencyGap(latency_ms=latency, bound_ms=bound, efficiency=efficiency, lost=Lost(*lost))
 
 
-def _throughput(runs: Sequence[_Run]) -> ThroughputGap | None:
-    found = [run for run in runs if run.throughput_efficiency > 0]
-    if not found:
-        return None
-    ((limit, _),) = Counter(run.throughput_limit for run in found).most_common(1)
-    name, _, where = limit.partition(" ")
-    lost = [_lost_period(run) for run in found]
+def _periods(runs: pd.DataFrame) -> Floats:
+    """Return for each run its bound in images/s, efficiency, and what its period lost as :class:`LostPeriod` has it."""
+    stages = Records(runs["stages"], StageFigures)
+    images, bound = runs["batch"].to_numpy() * 1e3, runs["throughput_bound_ips"].to_numpy()
+    limits = [_split(limit or "") for limit in runs["throughput_limit"]]
+    by_stage = np.array([kind == "stage" for kind, _ in limits], dtype=bool)
+    slowest = stages["device"] == stages.of_each(as_objects([where for _, where in limits]))
+    computing = stages.sums(np.where(slowest, stages["compute_ms"], 0.0)) - images / bound
+    computing = np.where(by_stage, computing, 0.0)
+    idle = images / runs["throughput_ips"].to_numpy() - images / bound - computing
+    return np.column_stack([bound, runs["throughput_efficiency"].to_numpy(), computing, idle])
+
+
+def _throughput(window: int, runs: Floats, limits: Sequence[str]) -> ThroughputGap:
+    ((limit, _),) = Counter(limits).most_common(1)
+    kind, where = _split(limit)
+    bound, _, *lost = np.median(runs, axis=0).tolist()
     return ThroughputGap(
-        window=found[0].window,
-        bound_ips=statistics.median(run.throughput_bound_ips for run in found),
-        efficiency=interval([[run.throughput_efficiency] for run in found]),
-        limit=name,
+        window=window,
+        bound_ips=bound,
+        efficiency=interval(runs[:, [_EFFICIENCY]].tolist()),
+        limit=kind,
         where=where,
-        lost=LostPeriod(*(statistics.median(part) for part in zip(*lost, strict=True))),
+        lost=LostPeriod(*lost),
     )
 
 
-def _lost_period(run: _Run) -> LostPeriod:
-    limit, _, where = run.throughput_limit.partition(" ")
-    least_ms = run.batch * 1e3 / run.throughput_bound_ips
-    compute = {stage["device"]: stage["compute_ms"] for stage in run.stages}
-    computing = compute[where] - least_ms if limit == "stage" else 0.0
-    return LostPeriod(computing, run.batch * 1e3 / run.throughput_ips - least_ms - computing)
+def _split(limit: str) -> tuple[str, str]:
+    """Return what kind of limit it is, and which of them."""
+    kind, _, where = limit.partition(" ")
+    return kind, where

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from analysis.summary import Condition, Point, pick
+from analysis.records import Records
+from analysis.summary import Condition, Point, by_point
+from stage_runtime.formats.row import HopFigures, StageFigures
 
 Kind = Literal["compute", "link", "waiting", "other"]
+_Way = dict[tuple[Kind, str], float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,34 +43,40 @@ class Breakdown:
 
 def break_down(runs: pd.DataFrame, points: Sequence[Point]) -> list[Breakdown]:
     """Return one breakdown per point whose window 1 runs carry stage figures."""
-    usable = (runs["status"] == "ok") & (runs["window"] == 1)
-    ways: dict[tuple[object, ...], list[dict[tuple[Kind, str], float]]] = {}
-    for *key, stages, hops in pick(runs, usable, [*Condition._fields, "split", "stages", "hops"]):
-        if stages:
-            ways.setdefault(tuple(key), []).append(dict(_way(stages, hops)))
+    usable = runs[(runs["status"] == "ok") & (runs["window"] == 1) & (runs["stages"].map(len) > 0)]
+    ways = _ways(usable)
+    groups = by_point(usable)
+    return [
+        _median_way(point, [ways[place] for place in groups[point.condition, point.split]])
+        for point in points
+        if (point.condition, point.split) in groups
+    ]
+
+
+def _ways(runs: pd.DataFrame) -> list[_Way]:
+    """Return what a batch of each run meets, in order; an empty stage computes nothing and is left out."""
+    stages, hops = Records(runs["stages"], StageFigures), Records(runs["hops"], HopFigures)
+    devices, queues, computes = (stages[name].tolist() for name in ("device", "queue_ms", "compute_ms"))
+    empty = (stages["first"] == stages["last"]).tolist()
+    links = [f"{source} → {target}" for source, target in zip(hops["source"], hops["target"], strict=True)]
+    transfers = hops["transfer_ms"].tolist()
     found = []
-    for point in points:
-        own = ways.get((*point.condition, point.split))
-        if own:
-            found.append(_median_way(point, own))
+    places = (stages.begins, stages.counts, hops.begins, hops.counts)
+    for stage, count, hop, crossed in zip(*(place.tolist() for place in places), strict=True):
+        way: _Way = {}
+        for number in range(count):
+            device = devices[stage + number]
+            if number:
+                way["waiting", device] = queues[stage + number]
+            if not empty[stage + number]:
+                way["compute", device] = computes[stage + number]
+            if number < crossed:
+                way["link", links[hop + number]] = transfers[hop + number]
+        found.append(way)
     return found
 
 
-def _way(
-    stages: Sequence[Mapping[str, Any]], hops: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[tuple[Kind, str], float]]:
-    """Yield what a batch meets, in order; an empty stage computes nothing and is left out."""
-    for number, stage in enumerate(stages):
-        if number:
-            yield ("waiting", stage["device"]), stage["queue_ms"]
-        if stage["last"] > stage["first"]:
-            yield ("compute", stage["device"]), stage["compute_ms"]
-        if number < len(hops):
-            hop = hops[number]
-            yield ("link", f"{hop['source']} → {hop['target']}"), hop["transfer_ms"]
-
-
-def _median_way(point: Point, ways: Sequence[Mapping[tuple[Kind, str], float]]) -> Breakdown:
+def _median_way(point: Point, ways: Sequence[_Way]) -> Breakdown:
     segments = [
         Segment(
             kind=kind,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.summary import Condition, Point, pick
+from analysis.summary import Condition, Point, by_point, pick
 
 PLAIN = "none"
 _RANDOM = "seeded"
@@ -100,12 +100,11 @@ def find_tradeoffs(runs: pd.DataFrame, points: Sequence[Point]) -> list[Tradeoff
 
 def _collect(runs: pd.DataFrame) -> dict[tuple[Condition, str], list[_Run]]:
     """Return the runs that ended ok and know their error, by condition and split."""
-    usable = (runs["status"] == "ok") & runs["relative_error"].notna()
-    found: dict[tuple[Condition, str], list[_Run]] = {}
-    for values in pick(runs, usable, [*Condition._fields, *_Run._fields]):
-        condition, run = Condition._make(values[: len(Condition._fields)]), _Run._make(values[len(Condition._fields) :])
-        found.setdefault((condition, run.split), []).append(run)
-    return found
+    known = runs[(runs["status"] == "ok") & runs["relative_error"].notna()]
+    if known["codec"].nunique() < 2:  # noqa: PLR2004 - one alone trades nothing
+        return {}
+    made = [_Run(*values) for values in pick(known, _Run._fields)]
+    return {key: [made[place] for place in places] for key, places in by_point(known).items()}
 
 
 def _repeated(point: Point, known: Mapping[tuple[Condition, str], Sequence[_Run]]) -> bool:

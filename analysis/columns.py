@@ -19,29 +19,16 @@ import msgspec
 _NAN = float("nan")
 
 
-class Pool:
-    """Holds equal values once."""
-
-    def __init__(self) -> None:
-        self._held: dict[Hashable, Any] = {}
-
-    def hold(self, values: Iterable[Any]) -> list[Any]:
-        """Return for each value the one that was held first among its equals."""
-        hold = self._held.setdefault
-        return [hold((type(value), value), value) for value in values]
-
-
 class Columns:
     """Structs of one type, column by column; figures that may be None are NaN in their column.
 
-    ``convert`` makes of a field's values, by its name, what they are to be held as; texts and the like are held in
-    ``pool``.  Records are best appended by the thousand: what is done for each value is then done by the column.
+    ``convert`` makes of a field's values, by its name, what they are to be held as.  Records are best appended by the
+    thousand: what is done for each value is then done by the column.
     """
 
     def __init__(
         self,
         kind: type[msgspec.Struct],
-        pool: Pool,
         convert: Mapping[str, Callable[[Sequence[Any]], Iterable[Any]]] | None = None,
     ) -> None:
         hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
@@ -55,14 +42,13 @@ class Columns:
             own = (convert or {}).get(name)
             code = None if own else "d" if name in self.figures else "q" if hint is int else None
             self.held[name] = [] if code is None else array.array(code)
-            extend = self.held[name].extend
-            change = own or (pool.hold if code is None else _nan_for_none if type(None) in _options(hint) else None)
-            self._put.append(extend if change is None else _changing(extend, change))
+            change = own or (_holder() if code is None else _figures if code == "d" else _integers)
+            self._put.append(_changing(self.held[name].extend, change))
 
     def extend(self, records: Iterable[msgspec.Struct]) -> Part:
         """Append records, and give them."""
         begin = self.count
-        values = [self._all_of(record) for record in records]
+        values = list(map(self._all_of, records))
         if values:
             for put, column in zip(self._put, zip(*values, strict=True), strict=True):
                 put(column)
@@ -139,8 +125,22 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
 
 
-def _nan_for_none(values: Iterable[float | None]) -> list[float]:
-    return [_NAN if value is None else value for value in values]
+def _holder() -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Return what gives for each value the one that came first among its equals, so that each is held once."""
+    hold = dict[Hashable, Any]().setdefault
+    return lambda values: map(hold, values, values)
+
+
+def _figures(values: Sequence[float | None]) -> array.array[float]:
+    # what is added to an array one by one takes twice as long
+    try:
+        return array.array("d", values)  # type: ignore[arg-type]  # a None raises TypeError
+    except TypeError:
+        return array.array("d", [_NAN if value is None else value for value in values])
+
+
+def _integers(values: Sequence[int]) -> array.array[int]:
+    return array.array("q", values)
 
 
 def _changing(

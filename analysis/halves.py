@@ -58,6 +58,7 @@ class Halves:
         return _add([self.in_time, self.interleaved]).share
 
 
+@functools.cache
 def expected_coverage(half: int) -> float:
     """Return how often the interval of ``half`` repeats covers the median of as many others."""
     spread = math.sqrt(1 + _SCALED_VARIANCE.get(half, math.pi / 2))
@@ -92,10 +93,8 @@ def check_halves(estimates: Iterable[Estimate]) -> Halves:
 
 
 def _compare(one: Sequence[float], other: Sequence[float]) -> Coverage:
-    covered = 0
-    for seen, unseen in ((one, other), (other, one)):
-        found, target = interval([[value] for value in seen]), interval([[value] for value in unseen])
-        covered += found.low <= target.value <= found.high
+    first, second = (interval([[value] for value in half]) for half in (one, other))
+    covered = (first.low <= second.value <= first.high) + (second.low <= first.value <= second.high)
     return Coverage(checks=2, covered=covered, expected=2 * expected_coverage(len(one)))
 
 

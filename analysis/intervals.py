@@ -99,7 +99,7 @@ def draw_replicates(runs: Sequence[Sequence[float]], rng: np.random.Generator, c
 
 def _medians(runs: Sequence[Sequence[float]]) -> Floats:
     # numpy's median takes fifty times as long for so few values
-    return np.array([statistics.median(run) for run in runs], dtype=np.float64)
+    return np.array([run[0] if len(run) == 1 else statistics.median(run) for run in runs], dtype=np.float64)
 
 
 def _fit(medians: Floats, *, factor: bool = True) -> _Fit:

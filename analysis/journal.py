@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from analysis.campaigns import Campaign
-from analysis.columns import Columns, Pool
+from analysis.columns import Columns
 from analysis.errors import AnalysisError
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.row import ROW_SCHEMA, HopFigures, Row, StageFigures
@@ -29,21 +29,12 @@ class Journal:
     """
 
     def __init__(self) -> None:
-        pool = Pool()
-        self.stages = Columns(StageFigures, pool)
-        self.hops = Columns(HopFigures, pool)
-        links: dict[bytes, list[dict[str, Any]]] = {}
-
-        def hold_link(link: object) -> list[dict[str, Any]]:
-            key = msgspec.json.encode(link)
-            if key not in links:
-                links[key] = list(msgspec.to_builtins(link))
-            return links[key]
-
+        self.stages = Columns(StageFigures)
+        self.hops = Columns(HopFigures)
         convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend_each, "hops": self.hops.extend_each}
-        convert |= {"link": lambda values: map(hold_link, values)}
+        convert |= {"link": _Links().hold}
         convert |= dict.fromkeys(("batch_latency_ms", "batch_response_ms", "warmup_response_ms"), _floats)
-        self.rows = Columns(Row, pool, convert)
+        self.rows = Columns(Row, convert)
         self.journals: list[str] = []
         self.lines = array.array("q")
         self.superseded: list[bool] = []
@@ -151,6 +142,24 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise FormatError(f"{path}: the packed journal is damaged ({exc}); fetch it again") from exc
     with gzip.open(path) as packed:
         yield from cast("BinaryIO", packed)
+
+
+class _Links:
+    """Holds links that are alike once, as plain lists and dictionaries."""
+
+    def __init__(self) -> None:
+        self._held: dict[bytes, list[dict[str, Any]]] = {}
+        self._last: tuple[object, list[dict[str, Any]]] = (None, [])
+
+    def hold(self, links: Sequence[object]) -> Iterator[list[dict[str, Any]]]:
+        """Give for each link the one that came first among its equals; most are alike with the one before."""
+        for link in links:
+            if link != self._last[0]:
+                key = msgspec.json.encode(link)
+                if key not in self._held:
+                    self._held[key] = list(msgspec.to_builtins(link))
+                self._last = link, self._held[key]
+            yield self._last[1]
 
 
 def _floats(values: Sequence[Sequence[float]]) -> list[array.array[float]]:

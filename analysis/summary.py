@@ -26,6 +26,8 @@ import pandas as pd
 
 from analysis.alike import count_alike
 from analysis.intervals import Basis, Floats, draw_replicates, interval
+from analysis.records import Records
+from stage_runtime.formats.row import StageFigures
 
 RESAMPLES = 1000
 REFERENCE_PREFIX = "only:"
@@ -92,12 +94,19 @@ class Near(NamedTuple):
 _NOT_NEAR = Near()
 
 
+class _Share(NamedTuple):
+    """What a stage of a run computed."""
+
+    device: str
+    blocks: int
+    compute_ms: float
+
+
 class _Run(NamedTuple):
     """What of a run a point is made of."""
 
     campaign: str
     repeat: int
-    split: str
     cut: tuple[int, ...]
     devices: tuple[str, ...]
     window: int
@@ -108,11 +117,11 @@ class _Run(NamedTuple):
     batch_response_ms: Sequence[float]
     latency_uncertainty_ms: float
     unstable: Sequence[str]
-    stages: Sequence[Mapping[str, Any]]
     latency_bound_ms: float
     latency_efficiency: float
     throughput_bound_ips: float
     throughput_efficiency: float
+    shares: Sequence[_Share] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +183,9 @@ def estimate(runs: Mapping[RunKey, Sequence[float]], *, key: str, resamples: int
 
     ``key`` seeds the replicates, so that a point's do not depend on what else is analysed.
     """
-    batches = list(runs.values())
+    medians = {name: float(statistics.median(run)) for name, run in runs.items()}
+    # of several runs only their medians count
+    batches = [[median] for median in medians.values()] if len(runs) > 1 else list(runs.values())
     found = interval(batches)
     return Estimate(
         value=found.value,
@@ -183,7 +194,7 @@ def estimate(runs: Mapping[RunKey, Sequence[float]], *, key: str, resamples: int
         runs=len(batches),
         basis=found.basis,
         replicates=draw_replicates(batches, np.random.default_rng(zlib.crc32(key.encode())), resamples),
-        medians={name: statistics.median(run) for name, run in runs.items()},
+        medians=medians,
     )
 
 
@@ -194,12 +205,13 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     by their cut.  A split without a window 1 run has no latency and gives no point; see
     :func:`splits_without_latency`.
     """
-    usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
-    groups: dict[tuple[Condition, str], list[_Run]] = {}
-    # plain tuples: grouping by pandas takes a slice of every column for every point, and seconds in all
-    for values in pick(runs, usable, [*Condition._fields, *_Run._fields]):
-        condition, run = Condition._make(values[: len(Condition._fields)]), _Run._make(values[len(Condition._fields) :])
-        groups.setdefault((condition, run.split), []).append(run)
+    good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
+    made = [
+        _Run(*values, shares=shares)
+        for values, shares in zip(pick(good, _Run._fields[:-1]), _shares_of(good), strict=True)
+    ]
+    # by hand: grouping by pandas takes a slice of every column for every point, and seconds in all
+    groups = {key: [made[place] for place in places] for key, places in by_point(good).items()}
     points = [
         _point(condition, split, group)
         for (condition, split), group in groups.items()
@@ -209,11 +221,17 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     return sorted(points, key=lambda p: (order[p.condition], p.rank))
 
 
-def pick(runs: pd.DataFrame, usable: pd.Series[bool], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Give the values of these columns for each usable run; a column may be named twice."""
-    chosen = usable.to_numpy(dtype=bool)
-    columns = (runs[name].to_numpy(dtype=object)[chosen].tolist() for name in names)
-    return zip(*columns, strict=True)
+def pick(runs: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Give the values of these columns for each run; a column may be named twice."""
+    return zip(*(runs[name].tolist() for name in names), strict=True)
+
+
+def by_point(runs: pd.DataFrame) -> dict[tuple[Condition, str], list[int]]:
+    """Return for each point the places of its runs among these, both in the order run."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, key in enumerate(pick(runs, [*Condition._fields, "split"])):
+        groups.setdefault(key, []).append(place)
+    return {(Condition(*condition), split): places for (*condition, split), places in groups.items()}
 
 
 def splits_without_latency(runs: pd.DataFrame) -> list[str]:
@@ -293,17 +311,26 @@ def _tail(batches: Sequence[float]) -> Tail:
     return Tail(float(p95), float(p99), len(batches))
 
 
+def _shares_of(runs: pd.DataFrame) -> list[list[_Share]]:
+    stages = Records(runs["stages"], StageFigures)
+    blocks = (stages["last"] - stages["first"]).tolist()
+    shares = list(map(_Share, stages["device"].tolist(), blocks, stages["compute_ms"].tolist()))
+    return [
+        shares[begin : begin + count]
+        for begin, count in zip(stages.begins.tolist(), stages.counts.tolist(), strict=True)
+    ]
+
+
 def _shares(runs: Sequence[_Run]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return blocks and median compute time of each device of the chain, from runs that carry stages."""
-    carrying = [run for run in runs if run.stages]
+    carrying = [run for run in runs if run.shares]
     if not carrying:
         return (), ()
     devices = carrying[0].devices
-    blocks = dict.fromkeys(devices, 0)
-    blocks |= {stage["device"]: stage["last"] - stage["first"] for stage in carrying[0].stages}
+    blocks = dict.fromkeys(devices, 0) | {share.device: share.blocks for share in carrying[0].shares}
     times: dict[str, list[float]] = {device: [] for device in devices}
     for run in carrying:
-        for stage in run.stages:
-            times[stage["device"]].append(stage["compute_ms"])
+        for share in run.shares:
+            times[share.device].append(share.compute_ms)
     compute = (statistics.median(times[device]) if blocks[device] else 0.0 for device in devices)
     return tuple(blocks[device] for device in devices), tuple(compute)

@@ -23,9 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import CONFIDENCE, Interval, draw_replicates, interval
+from analysis.intervals import CONFIDENCE, Floats, Interval, draw_replicates, interval
 from analysis.networks import wire_ms
-from analysis.summary import RESAMPLES, Condition, Rank, RunKey, pick, split_rank
+from analysis.records import Records
+from analysis.summary import RESAMPLES, Condition, Rank, RunKey, split_rank
+from stage_runtime.formats.row import HopFigures, StageFigures
 
 BASE, OTHER = "tcp", "rpc"
 
@@ -116,42 +118,50 @@ class _Cell(NamedTuple):
 def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
     """Return runs by condition (its transport left empty), split and window, then transport, then repeat."""
     usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
-    usable &= runs["transport"].isin([BASE, OTHER])
-    names = [
-        *Condition._fields,
-        "split",
-        "cut",
-        "devices",
-        "window",
-        "campaign",
-        "repeat",
-        "latency_ms",
-        "throughput_ips",
+    good = runs[usable & runs["transport"].isin([BASE, OTHER])]
+    stages = Records(good["stages"], StageFigures)
+    compute = stages.sums(stages["compute_ms"])
+    beyond = good["latency_ms"].to_numpy() - compute - _wire_times(good)
+    told = (stages.counts > 0) & (good["window"] == 1).to_numpy()
+    made = [
+        _Run(*figures, overhead if known else None)
+        for *figures, overhead, known in zip(
+            good["latency_ms"], good["throughput_ips"], compute.tolist(), beyond.tolist(), told.tolist(), strict=True
+        )
     ]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    names = [*Condition._fields, "split", "window", "cut", "devices"]
+    crossed = good["hops"].map(len) > 0
+    for place, key in enumerate(zip(crossed.tolist(), *(good[name].tolist() for name in names), strict=True)):
+        groups.setdefault(key, []).append(place)
+    keys = list(map(RunKey, good["campaign"].tolist(), good["repeat"].tolist()))
     cells: dict[_Cell, dict[str, dict[RunKey, _Run]]] = {}
-    for *values, stages, hops, link in pick(runs, usable, [*names, "stages", "hops", "link"]):
-        condition = Condition._make(values[: len(Condition._fields)])
-        split, cut, devices, window, campaign, repeat, latency, rate = values[len(Condition._fields) :]
+    for (crosses, *values, split, window, cut, devices), places in groups.items():
+        condition = Condition(*values)
         rank = split_rank(split, cut, devices)
-        cell = _Cell(condition._replace(transport=""), split, window, bool(hops), rank)
+        cell = _Cell(condition._replace(transport=""), split, window, crosses, rank)
         own = cells.setdefault(cell, {}).setdefault(condition.transport, {})
-        key = RunKey(campaign, repeat)
-        while key in own:
-            key = key._replace(place=key.place + 1)
-        compute = sum(stage["compute_ms"] for stage in stages)
-        beyond = latency - compute - _wire_ms(hops, link) if stages and window == 1 else None
-        own[key] = _Run(latency, rate, compute, beyond)
+        for place in places:
+            key = keys[place]
+            while key in own:
+                key = key._replace(place=key.place + 1)
+            own[key] = made[place]
     return cells
 
 
-def _wire_ms(hops: Sequence[Mapping[str, Any]], link: Sequence[Mapping[str, Any]]) -> float:
-    sides = {(side["source"], side["target"]): side for side in link}
-    total = 0.0
-    for hop in hops:
-        side = sides.get((hop["source"], hop["target"]))
-        if side is not None:
-            total += (side["in_force"].get("delay_ms") or 0.0) + wire_ms(hop["bytes"], side["bulk_mbit"])
-    return total
+def _wire_times(runs: pd.DataFrame) -> Floats:
+    """Return for each run how long a batch is on the wire, over all its hops."""
+    hops = Records(runs["hops"], HopFigures)
+    links = hops.of_each(runs["link"].to_numpy())
+    sides: dict[tuple[int, str, str], Mapping[str, Any]] = {}
+    for link in {id(link): link for link in runs["link"]}.values():
+        sides |= {(id(link), side["source"], side["target"]): side for side in link}
+    ends = zip(map(id, links), hops["source"], hops["target"], strict=True)
+    times = [
+        0.0 if side is None else (side["in_force"].get("delay_ms") or 0.0) + wire_ms(size, side["bulk_mbit"])
+        for side, size in zip(map(sides.get, ends), hops["bytes"].tolist(), strict=True)
+    ]
+    return hops.sums(np.array(times, dtype=np.float64))
 
 
 def _pair(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from analysis.columns import Columns, Pool
+from analysis.columns import Columns
 from stage_runtime.formats.row import HopFigures, StageFigures
 from tests.analysis.synthetic import Plan, make_row
 
@@ -13,7 +13,7 @@ ROW = make_row(Plan(), "lan", "P3", 1, 0)
 
 
 def test_records_come_back_field_by_field() -> None:
-    columns = Columns(StageFigures, Pool())
+    columns = Columns(StageFigures)
     part = columns.extend(ROW.stages)
     assert [StageFigures(**dict(record)) for record in part] == list(ROW.stages)
     assert part[1]["device"] == "pi2"
@@ -22,7 +22,7 @@ def test_records_come_back_field_by_field() -> None:
 
 
 def test_parts_of_one_table_keep_apart() -> None:
-    columns = Columns(HopFigures, Pool())
+    columns = Columns(HopFigures)
     none, one = columns.extend(()), columns.extend(ROW.hops)
     two = columns.extend([msgspec.structs.replace(ROW.hops[0], hop=number, raw_bytes=None) for number in (1, 2)])
     assert [len(part) for part in (none, one, two)] == [0, 1, 2]
@@ -35,7 +35,7 @@ def test_parts_of_one_table_keep_apart() -> None:
 
 
 def test_equal_texts_are_held_once() -> None:
-    columns = Columns(StageFigures, Pool())
+    columns = Columns(StageFigures)
     columns.extend([msgspec.structs.replace(ROW.stages[0], device=f"pi{number}"[:3]) for number in (10, 11)])
     first, second = columns.held["device"]
     assert first is second

@@ -1,0 +1,61 @@
+"""The stages or hops of many runs, one after the other: what is computed of them is computed by the column."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.columns import Columns, Part
+
+
+class Records:
+    """The records of a column of runs; figures that are not known are NaN.
+
+    ``names`` are the records' fields, ``counts`` how many records each run has, and ``begins`` where its first stands.
+    """
+
+    def __init__(self, runs: pd.Series[Any], kind: type[msgspec.Struct]) -> None:
+        given = list(runs)
+        parts = [part for part in given if isinstance(part, Part)]
+        if len(parts) < len(given) or any(part.columns is not parts[0].columns for part in parts):
+            own = Columns(kind)
+            parts = [own.extend(kind(**record) for record in part) for part in given]
+        self._held = parts[0].columns if parts else Columns(kind)
+        self.names = self._held.names
+        self.counts = np.fromiter((part.end - part.begin for part in parts), np.int64, len(parts))
+        self.begins = np.cumsum(self.counts) - self.counts
+        first = np.fromiter((part.begin for part in parts), np.int64, len(parts))
+        self._taken = np.arange(self.counts.sum()) + np.repeat(first - self.begins, self.counts)
+
+    def __len__(self) -> int:
+        """Count the records."""
+        return len(self._taken)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return a field of every record; texts and the like as objects."""
+        return as_column(self._held.held[name])[self._taken]
+
+    def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return for each run the sum of its records' values."""
+        run = np.repeat(np.arange(len(self.counts)), self.counts)
+        return np.bincount(run, weights=values, minlength=len(self.counts))
+
+    def of_each(self, run: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return for each record what stands for its run."""
+        return np.repeat(run, self.counts)
+
+
+def as_column(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return figures as such, and anything else as objects."""
+    return np.asarray(values) if isinstance(values, array.array) else as_objects(values)
+
+
+def as_objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
+    """Return values as they are: what is a sequence itself is no further dimension, and texts stay Python's own."""
+    return np.fromiter(values, dtype=object, count=len(values))
