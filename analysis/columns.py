@@ -61,6 +61,22 @@ class Columns:
         ends = [added.begin, *(added.begin + end for end in itertools.accumulate(map(len, runs)))]
         return [Part(self, begin, end) for begin, end in itertools.pairwise(ends)]
 
+    def extend_held(self, held: Mapping[str, Any]) -> None:
+        """Append what other columns of this type hold, as it is held."""
+        for name, column in self.held.items():
+            column.extend(held[name])
+        self.count += len(held[self.names[0]])
+
+    def keep(self, which: Sequence[bool]) -> None:
+        """Take out the records of which this is false."""
+        for column in self.held.values():
+            kept = itertools.compress(column, which)
+            if isinstance(column, array.array):
+                column[:] = array.array(column.typecode, kept)
+            else:
+                column[:] = kept
+        self.count = sum(which)
+
     def get(self, name: str, index: int) -> Any:
         """Return a record's value, None where it is not known."""
         value = self.held[name][index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -11,14 +12,16 @@ from analysis.campaigns import Campaign
 from analysis.cautions import failures, find_cautions
 from analysis.codecs import Tradeoff, find_tradeoffs
 from analysis.conclusion import Conclusion, conclude
+from analysis.devices import devices_frame
 from analysis.errors import AnalysisError
 from analysis.frame import runs_frame
 from analysis.fronts import Front, find_fronts
 from analysis.halves import Halves, check_halves
 from analysis.journal import Journal
+from analysis.networks import links_frame
 from analysis.provenance import Provenance, read_provenance
 from analysis.studies import Study, find_studies
-from analysis.summary import summarise
+from analysis.summary import Point, summarise, usable
 from analysis.transport_summary import Summary, summarise_transports
 from analysis.transports import Comparison, compare_transports
 
@@ -28,24 +31,76 @@ FILTERS = ("model", "chain", "network", "transport", "batch")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Analysis:
-    """The runs and all that follows from them; conclusions go with fronts.
+    """The runs, their fronts, and all that follows from them, which is computed when it is first asked for.
 
-    ``latency_halves`` and ``throughput_halves`` hold one half of the repeats against the other.
+    ``hypervolume_latency_ms`` is the latency up to which hypervolumes count, None for the greatest of each condition.
     """
 
     campaigns: tuple[Campaign, ...]
     runs: pd.DataFrame
-    failed: pd.DataFrame
+    points: tuple[Point, ...]
     fronts: tuple[Front, ...]
-    conclusions: tuple[Conclusion, ...]
-    studies: tuple[Study, ...]
-    transports: tuple[Comparison, ...]
-    transport_summaries: tuple[Summary, ...]
-    tradeoffs: tuple[Tradeoff, ...]
-    latency_halves: Halves
-    throughput_halves: Halves
-    cautions: tuple[str, ...]
-    provenance: tuple[Provenance, ...]
+    hypervolume_latency_ms: float | None
+
+    @functools.cached_property
+    def failed(self) -> pd.DataFrame:
+        """The runs that did not end ok and were not made good."""
+        return failures(self.runs)
+
+    @functools.cached_property
+    def conclusions(self) -> tuple[Conclusion, ...]:
+        """What each front comes to, in their order."""
+        return tuple(conclude(front) for front in self.fronts)
+
+    @functools.cached_property
+    def studies(self) -> tuple[Study, ...]:
+        """The fronts that differ in nothing but the network, together."""
+        return tuple(find_studies(self.fronts, self.runs, self.hypervolume_latency_ms))
+
+    @functools.cached_property
+    def transports(self) -> tuple[Comparison, ...]:
+        """TCP against RPC."""
+        return tuple(compare_transports(self.runs))
+
+    @functools.cached_property
+    def transport_summaries(self) -> tuple[Summary, ...]:
+        """TCP against RPC over all splits."""
+        return tuple(summarise_transports(self.transports))
+
+    @functools.cached_property
+    def tradeoffs(self) -> tuple[Tradeoff, ...]:
+        """Codecs against each other."""
+        return tuple(find_tradeoffs(self.runs, self.points))
+
+    @functools.cached_property
+    def latency_halves(self) -> Halves:
+        """One half of the repeats against the other, in latency."""
+        return check_halves(point.latency for point in self.points)
+
+    @functools.cached_property
+    def throughput_halves(self) -> Halves:
+        """One half of the repeats against the other, in throughput."""
+        return check_halves(point.throughput for point in self.points)
+
+    @functools.cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader must know before believing a figure."""
+        return tuple(find_cautions(self.runs, self.fronts))
+
+    @functools.cached_property
+    def devices(self) -> pd.DataFrame:
+        """What the devices did while they measured; see :func:`devices_frame`."""
+        return devices_frame(self.runs)
+
+    @functools.cached_property
+    def links(self) -> pd.DataFrame:
+        """What the links were asked to do and did; see :func:`links_frame`."""
+        return links_frame(self.runs)
+
+    @functools.cached_property
+    def provenance(self) -> tuple[Provenance, ...]:
+        """Where the runs come from."""
+        return tuple(item for campaign in self.campaigns for item in read_provenance(campaign))
 
 
 def analyse(
@@ -54,31 +109,34 @@ def analyse(
     select: dict[str, list[str]] | None = None,
     hypervolume_latency_ms: float | None = None,
 ) -> Analysis:
-    """Compute the fronts of the campaigns, whose runs are ``journal``.
+    """Compute the fronts of the campaigns, whose runs are ``journal``; see :func:`choose_runs`."""
+    return analyse_runs(campaigns, choose_runs(campaigns, journal, select), hypervolume_latency_ms)
 
-    ``select`` keeps the runs whose column (see :data:`FILTERS`) has one of the values.  Raises
-    :class:`AnalysisError` when nothing is left, or no run of it ended ok.
+
+def choose_runs(
+    campaigns: Sequence[Campaign], journal: Journal, select: dict[str, list[str]] | None = None
+) -> pd.DataFrame:
+    """Return the runs whose columns (see :data:`FILTERS`) have one of the values of ``select``.
+
+    Raises :class:`AnalysisError` when nothing is left, or none of it can stand on a front.
     """
     runs = _select(runs_frame(journal), select or {})
-    points = summarise(runs)
-    fronts = find_fronts(points, hypervolume_latency_ms)
-    if not fronts:
+    if not (usable(runs) & (runs["window"] == 1)).any():
         raise AnalysisError(_nothing(runs, campaigns))
-    transports = compare_transports(runs)
+    return runs
+
+
+def analyse_runs(
+    campaigns: Sequence[Campaign], runs: pd.DataFrame, hypervolume_latency_ms: float | None = None
+) -> Analysis:
+    """Compute the fronts of runs that :func:`choose_runs` gave."""
+    points = summarise(runs)
     return Analysis(
         campaigns=tuple(campaigns),
         runs=runs,
-        failed=failures(runs),
-        fronts=tuple(fronts),
-        conclusions=tuple(conclude(front) for front in fronts),
-        studies=tuple(find_studies(fronts, runs, hypervolume_latency_ms)),
-        transports=tuple(transports),
-        transport_summaries=tuple(summarise_transports(transports)),
-        tradeoffs=tuple(find_tradeoffs(runs, points)),
-        latency_halves=check_halves(point.latency for point in points),
-        throughput_halves=check_halves(point.throughput for point in points),
-        cautions=tuple(find_cautions(runs, fronts)),
-        provenance=tuple(item for campaign in campaigns for item in read_provenance(campaign)),
+        points=tuple(points),
+        fronts=tuple(find_fronts(points, hypervolume_latency_ms)),
+        hypervolume_latency_ms=hypervolume_latency_ms,
     )
 
 

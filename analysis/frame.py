@@ -14,7 +14,8 @@ from analysis.journal import Journal
 from analysis.records import Records, as_column, as_objects
 from stage_runtime.formats.row import StageFigures
 
-_CONTEXT = ("campaign", "model", "chain", "network", "transport", "batch", "window", "split", "repeat")
+# what names a run in a table of its stages
+CONTEXT = ("campaign", "model", "chain", "network", "transport", "batch", "window", "split", "repeat")
 
 
 def runs_frame(journal: Journal) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def plain_frame(runs: pd.DataFrame) -> pd.DataFrame:
     for name in ("batch_latency_ms", "batch_response_ms", "warmup_response_ms"):
         plain[name] = as_objects([list(values) for values in runs[name]])
     plain.attrs = runs.attrs
-    return plain.inferas_objects()
+    return plain.infer_objects()
 
 
 def stages_frame(runs: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def stages_frame(runs: pd.DataFrame) -> pd.DataFrame:
     stages = Records(runs["stages"], StageFigures)
     if not len(stages):
         return pd.DataFrame()
-    context = {name: stages.of_each(runs[name].to_numpy()) for name in _CONTEXT}
+    context = {name: stages.of_each(runs[name].to_numpy()) for name in CONTEXT}
     return _frame(context | {name: stages[name] for name in stages.names})
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from analysis.campaigns import Campaign, find_campaigns, list_campaigns
 from analysis.commands import exit_status
 from analysis.errors import AnalysisError
 from analysis.figures.draw import MOST_FIGURES, Choice, Painters, Subject, Subjects, choose
-from analysis.journal import read_journals
+from analysis.reading import Readers, read_journals
 
 if TYPE_CHECKING:
     from analysis.compute import Analysis
@@ -126,16 +127,24 @@ def _run(options: argparse.Namespace) -> None:
     campaigns = find_campaigns(options.campaigns, options.results)
     folder = options.out or _default_folder(campaigns)
     with contextlib.ExitStack() as stack:
-        # before the journal is read, so that they import matplotlib meanwhile, and are forked while there is little
+        stack.enter_context(_no_garbage_collected())
+        with Readers(campaigns) as readers:
+            journal = read_journals(campaigns, readers)
+        # so soon, that they import matplotlib while fronts are computed
         painters = None if options.no_report else stack.enter_context(Painters())
-        journal = read_journals(campaigns)
         # only now, with something to show: numpy and pandas take seconds to import
-        from analysis.compute import FILTERS, analyse  # noqa: PLC0415
+        from analysis.compute import FILTERS, analyse_runs, choose_runs  # noqa: PLC0415
+        from analysis.run_tables import RunTables  # noqa: PLC0415
 
         select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
-        analysis = analyse(campaigns, journal, select, options.hypervolume_latency)
+        runs = choose_runs(campaigns, journal, select)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tables = None if options.no_runs else stack.enter_context(RunTables(runs, folder))
+            analysis = analyse_runs(campaigns, runs, options.hypervolume_latency)
             left_out = _write(analysis, folder, painters, options)
+            if tables is not None:
+                tables.finish()
         except OSError as exc:
             why = exc.strerror or exc
             raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc
@@ -144,14 +153,25 @@ def _run(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{left_out}\n")
 
 
+@contextlib.contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Do not look for garbage for a while: rows are millions of objects that stay, and looking takes a third longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _write(analysis: Analysis, folder: Path, painters: Painters | None, options: argparse.Namespace) -> str:
     """Write tables, figures and report; return what is to be said of figures that were not drawn."""
     from analysis.report.build import build_report  # noqa: PLC0415 - see _run
     from analysis.tables import write_tables  # noqa: PLC0415 - see _run
 
-    folder.mkdir(parents=True, exist_ok=True)
     if painters is None:
-        write_tables(analysis, folder, runs=not options.no_runs)
+        write_tables(analysis, folder)
         return ""
     subjects: dict[Subjects, Sequence[Subject]] = {
         "studies": analysis.studies,
@@ -160,11 +180,11 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, options:
     }
     choice = choose(subjects, None if options.all_figures else MOST_FIGURES)
     wanted = options.format or ("svg" if choice.left_out else "both")
-    drawing = painters.begin(choice.shares, ("svg", "png") if wanted == "both" else (wanted,))
-    write_tables(analysis, folder, runs=not options.no_runs)
-    pictures = painters.finish(drawing, folder)
+    drawings = painters.begin(choice.shares, ("svg", "png") if wanted == "both" else (wanted,), folder)
+    write_tables(analysis, folder)
     left_out = _left_out(choice)
-    (folder / "report.html").write_text(build_report(analysis, pictures, left_out), encoding="utf-8")
+    # it waits for each figure where it shows it, and so comes into being while they are drawn
+    (folder / "report.html").write_text(build_report(analysis, drawings.of, left_out), encoding="utf-8")
     return left_out
 
 

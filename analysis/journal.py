@@ -1,24 +1,20 @@
-"""Read journals: lines of JSON to rows, with what was wrong noted and never silently dropped."""
+"""The rows of journals, held as columns."""
 
 from __future__ import annotations
 
 import array
-import gzip
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import msgspec
 
-from analysis.campaigns import Campaign
-from analysis.columns import Columns
-from analysis.errors import AnalysisError
-from stage_runtime.errors import FormatError
-from stage_runtime.formats.row import ROW_SCHEMA, HopFigures, Row, StageFigures
+from analysis.columns import Columns, Part
+from stage_runtime.formats.row import HopFigures, Row, StageFigures
 
-_PIECE = 2**20
-_ROWS_AT_ONCE = 1000
+_FLOATS = ("batch_latency_ms", "batch_response_ms", "warmup_response_ms")
+_RECORDS = ("stages", "hops")
 
 
 class Journal:
@@ -31,9 +27,9 @@ class Journal:
     def __init__(self) -> None:
         self.stages = Columns(StageFigures)
         self.hops = Columns(HopFigures)
+        self._links = _Links()
         convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend_each, "hops": self.hops.extend_each}
-        convert |= {"link": _Links().hold}
-        convert |= dict.fromkeys(("batch_latency_ms", "batch_response_ms", "warmup_response_ms"), _floats)
+        convert |= {"link": self._links.hold} | dict.fromkeys(_FLOATS, _floats)
         self.rows = Columns(Row, convert)
         self.journals: list[str] = []
         self.lines = array.array("q")
@@ -43,105 +39,49 @@ class Journal:
     def extend(self, rows: Sequence[Row], journal: Path, lines: Sequence[int]) -> None:
         """Append rows that stand on these lines of that journal."""
         self.rows.extend(rows)
-        self.journals.extend([str(journal)] * len(rows))
+        self._place(journal, lines)
+
+    def _place(self, journal: Path, lines: Sequence[int]) -> None:
+        self.journals.extend([str(journal)] * len(lines))
         self.lines.extend(lines)
-        self.superseded.extend([False] * len(rows))
+        self.superseded.extend([False] * len(lines))
 
     def __len__(self) -> int:
         """Count the rows."""
         return self.rows.count
 
+    def pack(self) -> dict[str, Any]:
+        """Return the rows in few large pieces, for another process: see :meth:`extend_packed`."""
+        packed: dict[str, Any] = {"count": self.rows.count, "lines": self.lines}
+        packed |= {name: getattr(self, name).held for name in _RECORDS}
+        rows = dict(self.rows.held)
+        for name in (*_RECORDS, *_FLOATS):
+            rows[name] = array.array("q", map(len, rows[name]))
+        flat = {name: array.array("d", b"".join(self.rows.held[name])) for name in _FLOATS}
+        return packed | {"rows": rows, "flat": flat}
 
-def read_journals(campaigns: Sequence[Campaign]) -> Journal:
-    """Read and merge the campaigns' journals.
+    def extend_packed(self, packed: dict[str, Any], journal: Path, lines_before: int) -> None:
+        """Append what another journal packed; its lines stand behind so many others of that journal."""
+        rows = packed["rows"]
+        for name in _RECORDS:
+            columns: Columns = getattr(self, name)
+            ends = itertools.accumulate(rows[name], initial=columns.count)
+            columns.extend_held(packed[name])
+            rows[name] = [Part(columns, begin, end) for begin, end in itertools.pairwise(ends)]
+        for name, values in packed["flat"].items():
+            ends = itertools.accumulate(rows[name], initial=0)
+            rows[name] = [values[begin:end] for begin, end in itertools.pairwise(ends)]
+        rows["link"] = list(self._links.hold(rows["link"]))
+        self.rows.extend_held(rows)
+        self._place(journal, [lines_before + line for line in packed["lines"]])
 
-    Equal cells of different campaigns are further repeats of each other.  Raises
-    :class:`AnalysisError` when none holds a row, :class:`FormatError` when a line is valid JSON
-    but no row of this version.
-    """
-    journal = Journal()
-    for campaign in campaigns:
-        _read_into(journal, campaign.journal)
-    if not len(journal):
-        where = ", ".join(str(campaign.journal) for campaign in campaigns)
-        raise AnalysisError(
-            f"no finished run in {where}: nothing to analyse yet. Run the sweep of this campaign again "
-            "(it goes on where it stopped), or name another campaign"
-        )
-    return journal
-
-
-def _read_into(journal: Journal, path: Path) -> None:
-    """Keep the first ``ok`` row of each (cell, repeat) and mark failures that a retry made good."""
-    first: dict[tuple[str, int], int] = {}
-    failures: list[tuple[int, tuple[str, int]]] = []
-    torn: list[str] = []
-    repeated: list[str] = []
-    before = len(journal)
-    rows: list[Row] = []
-    lines: list[int] = []
-    for number, row in _rows(path, torn):
-        key = (row.cell_id, row.repeat)
-        if row.status != "ok":
-            failures.append((len(journal) + len(rows), key))
-        elif key in first:
-            repeated.append(
-                f"{path}:{number}: cell {key[0]} repeat {key[1]} is ok a second time "
-                f"(first on line {first[key]}); only the first counts"
-            )
-            continue
-        else:
-            first[key] = number
-        rows.append(row)
-        lines.append(number)
-        if len(rows) == _ROWS_AT_ONCE:
-            journal.extend(rows, path, lines)
-            rows, lines = [], []
-    journal.extend(rows, path, lines)
-    for index, key in failures:
-        journal.superseded[index] = key in first
-    nothing = [] if len(journal) > before else [f"{path}: no finished run"]
-    journal.notes += nothing + torn + repeated
-
-
-def _rows(path: Path, notes: list[str]) -> Iterator[tuple[int, Row]]:
-    decoder = msgspec.json.Decoder(Row)
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = decoder.decode(line)
-            if row.schema != ROW_SCHEMA:
-                raise msgspec.ValidationError(f"its schema is {row.schema}")  # noqa: TRY301 - told like the others
-        except msgspec.ValidationError as exc:
-            raise FormatError(
-                f"{path}:{number} is no row of schema {ROW_SCHEMA}: {exc}. Analyse it with the version of "
-                "this project that wrote it, or take the line out"
-            ) from exc
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # The driver fsyncs each line, so only a write cut short leaves one that is no JSON:
-            # it is the last line, or lies where an interrupted sweep was taken up again.
-            what = "a line is no JSON" if line.endswith(b"\n") else "the last line was cut short"
-            notes.append(f"{path}:{number}: {what} and is ignored")
-        else:
-            yield number, row
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """Give a journal's lines one by one, unpacked if it is packed; raises :class:`FormatError` for a damaged pack."""
-    if path.suffix != ".gz":
-        with path.open("rb") as lines:
-            yield from lines
-        return
-    try:
-        # all of it first: what a damaged pack unpacks to before the damage shows may be anything
-        with gzip.open(path) as packed:
-            while packed.read(_PIECE):
-                pass
-    except (EOFError, OSError, zlib.error) as exc:
-        raise FormatError(f"{path}: the packed journal is damaged ({exc}); fetch it again") from exc
-    with gzip.open(path) as packed:
-        yield from cast("BinaryIO", packed)
+    def drop(self, places: Collection[int]) -> None:
+        """Take out the rows at these places."""
+        keep = [place not in places for place in range(len(self))]
+        self.rows.keep(keep)
+        self.journals = list(itertools.compress(self.journals, keep))
+        self.lines = array.array("q", itertools.compress(self.lines, keep))
+        self.superseded = list(itertools.compress(self.superseded, keep))
 
 
 class _Links:

@@ -17,7 +17,8 @@ from analysis.columns import Columns, Part
 class Records:
     """The records of a column of runs; figures that are not known are NaN.
 
-    ``names`` are the records' fields, ``counts`` how many records each run has, and ``begins`` where its first stands.
+    ``columns`` hold them, ``names`` are their fields, ``counts`` tells how many each run has, and ``begins`` where its
+    first stands here.
     """
 
     def __init__(self, runs: pd.Series[Any], kind: type[msgspec.Struct]) -> None:
@@ -26,8 +27,8 @@ class Records:
         if len(parts) < len(given) or any(part.columns is not parts[0].columns for part in parts):
             own = Columns(kind)
             parts = [own.extend(kind(**record) for record in part) for part in given]
-        self._held = parts[0].columns if parts else Columns(kind)
-        self.names = self._held.names
+        self.columns = parts[0].columns if parts else Columns(kind)
+        self.names = self.columns.names
         self.counts = np.fromiter((part.end - part.begin for part in parts), np.int64, len(parts))
         self.begins = np.cumsum(self.counts) - self.counts
         first = np.fromiter((part.begin for part in parts), np.int64, len(parts))
@@ -39,12 +40,13 @@ class Records:
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Return a field of every record; texts and the like as objects."""
-        return as_column(self._held.held[name])[self._taken]
+        found: npt.NDArray[Any] = as_column(self.columns.held[name])[self._taken]
+        return found
 
     def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return for each run the sum of its records' values."""
         run = np.repeat(np.arange(len(self.counts)), self.counts)
-        return np.bincount(run, weights=values, minlength=len(self.counts))
+        return np.bincount(run, weights=values, minlength=len(self.counts)).astype(np.float64, copy=False)
 
     def of_each(self, run: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return for each record what stands for its run."""

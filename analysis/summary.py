@@ -121,7 +121,7 @@ class _Run(NamedTuple):
     latency_efficiency: float
     throughput_bound_ips: float
     throughput_efficiency: float
-    shares: Sequence[_Share] = ()
+    shares: Sequence[_Share]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,9 +205,9 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     by their cut.  A split without a window 1 run has no latency and gives no point; see
     :func:`splits_without_latency`.
     """
-    good = runs[(runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()]
+    good = runs[usable(runs)]
     made = [
-        _Run(*values, shares=shares)
+        _Run._make((*values, shares))
         for values, shares in zip(pick(good, _Run._fields[:-1]), _shares_of(good), strict=True)
     ]
     # by hand: grouping by pandas takes a slice of every column for every point, and seconds in all
@@ -219,6 +219,11 @@ def summarise(runs: pd.DataFrame) -> list[Point]:
     ]
     order = {condition: index for index, condition in enumerate(dict.fromkeys(p.condition for p in points))}
     return sorted(points, key=lambda p: (order[p.condition], p.rank))
+
+
+def usable(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Tell which runs count for points: they ended ok and have figures."""
+    return (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
 
 
 def pick(runs: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -8,23 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.arrow import arrow_table, write_csv, write_parquet
 from analysis.bounds_tables import bounds_frame
 from analysis.codecs_tables import codecs_frame
 from analysis.compute import Analysis
 from analysis.conclusion import Conclusion
-from analysis.devices import devices_frame
-from analysis.frame import stages_frame
 from analysis.fronts import Comparison, Front
 from analysis.halves import check_half
-from analysis.networks import links_frame
 from analysis.study_tables import attainment_frame, moves_frame, recommendations_frame
 from analysis.summary import Point
 from analysis.transport_tables import transport_summary_frame, transports_frame
-
-# these hold what the journal holds, and take as much room
-_OF_RUNS = ("runs", "stages")
-_NESTED = ("stages", "hops", "link", "batch_latency_ms", "batch_response_ms", "warmup_response_ms")
 
 
 def points_frame(fronts: Sequence[Front]) -> pd.DataFrame:
@@ -113,7 +105,7 @@ def _gain(name: str, gain: Comparison | None) -> dict[str, object]:
 
 
 def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Return every table by its name."""
+    """Return every table by its name, but for those of single runs and stages."""
     return {
         "points": points_frame(analysis.fronts),
         "fronts": fronts_frame(analysis.conclusions),
@@ -124,28 +116,13 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "transports": transports_frame(analysis.transports),
         "transport_summary": transport_summary_frame(analysis.transport_summaries),
         "codecs": codecs_frame(analysis.tradeoffs),
-        "devices": devices_frame(analysis.runs),
-        "stages": stages_frame(analysis.runs),
-        "links": links_frame(analysis.runs),
-        "runs": analysis.runs,
+        "devices": analysis.devices,
+        "links": analysis.links,
     }
 
 
-def write_tables(analysis: Analysis, folder: Path, *, runs: bool = True) -> list[Path]:
-    """Write every table as CSV and Parquet, those of single runs and stages only with ``runs``; return the files.
-
-    The CSV of the runs lacks the nested columns, which have tables of their own or are in Parquet.
-    """
-    written = []
+def write_tables(analysis: Analysis, folder: Path) -> None:
+    """Write every table of :func:`make_tables` as CSV and Parquet."""
     for name, table in make_tables(analysis).items():
-        if name in _OF_RUNS and not runs:
-            continue
-        if name in _OF_RUNS and not table.empty:
-            plain = table.drop(columns=[column for column in _NESTED if column in table])
-            write_csv(plain, folder / f"{name}.csv")
-            write_parquet(arrow_table(table), folder / f"{name}.parquet")
-        else:
-            table.to_csv(folder / f"{name}.csv", index=False)
-            table.to_parquet(folder / f"{name}.parquet", index=False)
-        written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
-    return written
+        table.to_csv(folder / f"{name}.csv", index=False)
+        table.to_parquet(folder / f"{name}.parquet", index=False)

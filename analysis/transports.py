@@ -26,7 +26,7 @@ import pandas as pd
 from analysis.intervals import CONFIDENCE, Floats, Interval, draw_replicates, interval
 from analysis.networks import wire_ms
 from analysis.records import Records
-from analysis.summary import RESAMPLES, Condition, Rank, RunKey, split_rank
+from analysis.summary import RESAMPLES, Condition, Rank, RunKey, split_rank, usable
 from stage_runtime.formats.row import HopFigures, StageFigures
 
 BASE, OTHER = "tcp", "rpc"
@@ -117,18 +117,13 @@ class _Cell(NamedTuple):
 
 def _collect(runs: pd.DataFrame) -> dict[_Cell, dict[str, dict[RunKey, _Run]]]:
     """Return runs by condition (its transport left empty), split and window, then transport, then repeat."""
-    usable = (runs["status"] == "ok") & runs["latency_ms"].notna() & runs["throughput_ips"].notna()
-    good = runs[usable & runs["transport"].isin([BASE, OTHER])]
+    good = runs[usable(runs) & runs["transport"].isin([BASE, OTHER])]
     stages = Records(good["stages"], StageFigures)
     compute = stages.sums(stages["compute_ms"])
     beyond = good["latency_ms"].to_numpy() - compute - _wire_times(good)
     told = (stages.counts > 0) & (good["window"] == 1).to_numpy()
-    made = [
-        _Run(*figures, overhead if known else None)
-        for *figures, overhead, known in zip(
-            good["latency_ms"], good["throughput_ips"], compute.tolist(), beyond.tolist(), told.tolist(), strict=True
-        )
-    ]
+    overheads = [value if known else None for value, known in zip(beyond.tolist(), told.tolist(), strict=True)]
+    made = list(map(_Run, good["latency_ms"], good["throughput_ips"], compute.tolist(), overheads))
     groups: dict[tuple[Any, ...], list[int]] = {}
     names = [*Condition._fields, "split", "window", "cut", "devices"]
     crossed = good["hops"].map(len) > 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import Literal, NamedTuple, Protocol, Self
 from analysis.figures.picture import Picture
 
 MOST_WORKERS = 4
-# What two cores draw in a quarter of a minute; a report with more figures is read by hardly anybody.
-MOST_FIGURES = 36
+# What two cores draw in some five seconds; a report with more figures is read by hardly anybody.
+MOST_FIGURES = 24
 
 
 Subjects = Literal["studies", "transports", "codecs"]
@@ -155,45 +157,54 @@ def choose(subjects: Mapping[Subjects, Sequence[Subject]], most: int | None) -> 
     return Choice(tuple(shares), left_out, tuple(kinds))
 
 
-class Painters:
-    """Processes that draw; made before the first of numpy's threads, they import while the runs are read.
+class Drawings:
+    """Figures that are being drawn into a folder."""
 
-    Importing matplotlib and seaborn takes as long as all the computing.  The processes are forked, so
-    make this before numpy is imported: a fork beside running threads may hang.
+    def __init__(self, jobs: Sequence[Job], folder: Path) -> None:
+        self._jobs = sorted(jobs, key=lambda job: KINDS.index(job.kind))
+        self._folder = folder
+
+    def of(self, slug: str) -> list[Picture]:
+        """Wait for the figures of a subject, write ``<kind>-<subject>.<format>``, and return them for the report."""
+        pictures = []
+        for job in self._jobs:
+            if slug not in job.slugs:
+                continue
+            contents = job.contents.result()[job.slugs.index(slug)]
+            if contents is None:
+                continue
+            for name in job.formats:
+                (self._folder / f"{job.kind.name}-{slug}.{name}").write_bytes(contents[name])
+            pictures.append(Picture(title=job.kind.title, description=job.kind.description, svg=contents["svg"]))
+        return pictures
+
+
+class Painters:
+    """Processes that draw; they import matplotlib, once for all of them and while this process goes on.
+
+    Importing it takes as long as drawing several figures.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         count = min(len(os.sched_getaffinity(0)) if workers is None else workers, MOST_WORKERS)
-        self._pool = ProcessPoolExecutor(
-            count,
-            mp_context=multiprocessing.get_context("fork"),
-            initializer=importlib.import_module,
-            initargs=("analysis.figures.front",),
-        )
-        self._pool.submit(os.getpid)  # the pool makes its processes with its first job
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["analysis.figures.front"])
+        # what is imported is no garbage: looking through it again and again takes a tenth of the drawing
+        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=gc.freeze)
+        # it begins with the first job, and whoever gives that waits for the import
+        self._starting = threading.Thread(target=self._pool.submit, args=(os.getpid,))
+        self._starting.start()
 
-    def begin(self, shares: Sequence[Share], formats: Sequence[str]) -> list[Job]:
-        """Begin to draw figures in ``formats``, and in SVG for the report."""
+    def begin(self, shares: Sequence[Share], formats: Sequence[str], folder: Path) -> Drawings:
+        """Begin to draw figures in ``formats`` into ``folder``, and in SVG for the report."""
         wanted = tuple(dict.fromkeys(("svg", *formats)))
         # the longest jobs first, so that none is left over at the end
         ordered = sorted(shares, key=lambda share: not share.kind.together)
-        return [
+        jobs = [
             Job(tuple(item.slug for item in items), kind, formats, self._pool.submit(draw, items, kind, wanted))
             for kind, items in ordered
         ]
-
-    def finish(self, jobs: Sequence[Job], folder: Path) -> dict[str, list[Picture]]:
-        """Write ``<kind>-<subject>.<format>`` into ``folder``; return the pictures for the report by subject."""
-        pictures: dict[str, list[Picture]] = {}
-        for job in sorted(jobs, key=lambda job: KINDS.index(job.kind)):
-            for slug, contents in zip(job.slugs, job.contents.result(), strict=True):
-                if contents is None:
-                    continue
-                for name in job.formats:
-                    (folder / f"{job.kind.name}-{slug}.{name}").write_bytes(contents[name])
-                picture = Picture(title=job.kind.title, description=job.kind.description, svg=contents["svg"])
-                pictures.setdefault(slug, []).append(picture)
-        return pictures
+        return Drawings(jobs, folder)
 
     def __enter__(self) -> Self:
         """Use the painters in a ``with`` statement."""
@@ -203,4 +214,5 @@ class Painters:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes; what is not begun is dropped."""
+        self._starting.join()
         self._pool.shutdown(cancel_futures=True)

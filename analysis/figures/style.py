@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 # Okabe and Ito's palette (2008), told apart with every common colour blindness and in grey
 BLUE: Final = "#0072B2"
@@ -106,7 +106,10 @@ def log_axis(axes: Axes, which: str) -> None:
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     steps = next(steps for span, steps in _LOG_STEPS if high / low <= span)
-    axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=12))
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    places = [step * 10.0**decade for decade in decades for step in steps]
+    # a locator would give ticks outside as well, and each takes as long to make as one that is seen
+    axis.set_major_locator(FixedLocator([place for place in places if low <= place <= high]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(plain_number))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,9 +11,8 @@ from analysis.bounds_tables import overview
 from analysis.codecs import Tradeoff
 from analysis.compute import Analysis
 from analysis.conclusion import TIMES, Conclusion
-from analysis.devices import FIGURES, devices_frame
+from analysis.devices import FIGURES
 from analysis.figures.picture import Picture
-from analysis.networks import links_frame
 from analysis.numbers import percent, signed
 from analysis.report.environment import page_environment
 from analysis.studies import Study
@@ -37,8 +36,8 @@ _DEVICE_HEADINGS = {
 }
 
 
-def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]], left_out: str = "") -> str:
-    """Return the report; ``pictures`` go by the slug of their study, ``left_out`` says what was not drawn."""
+def build_report(analysis: Analysis, pictures_of: Callable[[str], Sequence[Picture]], left_out: str = "") -> str:
+    """Return the report; ``pictures_of`` gives those of a slug when they are shown, ``left_out`` says what is not."""
     environment = page_environment()
     environment.filters["interval"] = interval
     environment.filters["ratio"] = times
@@ -52,26 +51,27 @@ def build_report(analysis: Analysis, pictures: Mapping[str, Sequence[Picture]], 
         campaigns=[campaign.name for campaign in analysis.campaigns],
         began=min(runs["started"]),
         ended=max(runs["started"]),
+        pictures_of=pictures_of,
         runs=len(runs),
         good=int((runs["status"] == "ok").sum()),
         times=TIMES,
-        studies=[_study(study, analysis, pictures.get(study.slug, ())) for study in analysis.studies],
+        studies=[_study(study, analysis) for study in analysis.studies],
         halves=halves_words(analysis.latency_halves, analysis.throughput_halves),
-        transports=[_transports(item, pictures.get(item.slug, ())) for item in analysis.transports],
+        transports=[_transports(item) for item in analysis.transports],
         transport_words=transport_words(analysis.transport_summaries),
         transport_summaries=analysis.transport_summaries,
-        tradeoffs=[_tradeoff(item, pictures.get(item.slug, ())) for item in analysis.tradeoffs],
+        tradeoffs=[_tradeoff(item) for item in analysis.tradeoffs],
         base=BASE,
         other=OTHER,
         cautions=[*analysis.cautions, left_out] if left_out else analysis.cautions,
-        devices=_devices(devices_frame(runs)),
-        links=links_frame(runs).to_dict("records"),
+        devices=_devices(analysis.devices),
+        links=analysis.links.to_dict("records"),
         failed=_failed(analysis),
         provenance=analysis.provenance,
     )
 
 
-def _study(study: Study, analysis: Analysis, pictures: Sequence[Picture]) -> dict[str, Any]:
+def _study(study: Study, analysis: Analysis) -> dict[str, Any]:
     conclusions = [item for item in analysis.conclusions if item.front in study.fronts]
     return {
         "slug": study.slug,
@@ -80,7 +80,6 @@ def _study(study: Study, analysis: Analysis, pictures: Sequence[Picture]) -> dic
         "words": [*recommend_words(conclusions, study.robust), *bounds_words(overview(study.nearness))],
         "moves": study.moves,
         "moves_words": None if study.moves is None else moves_words(study.moves),
-        "pictures": pictures,
         "overview": overview(study.nearness),
         "nearness": study.nearness,
         "fronts": [
@@ -119,17 +118,16 @@ def _conclusion(item: Conclusion) -> dict[str, Any]:
     }
 
 
-def _transports(comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, Any]:
+def _transports(comparison: Comparison) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "slug": comparison.slug,
-        "pictures": pictures,
         "pairs": comparison.splits,
     }
 
 
-def _tradeoff(tradeoff: Tradeoff, pictures: Sequence[Picture]) -> dict[str, Any]:
-    return {"title": tradeoff.title, "pictures": pictures, "trades": tradeoff.trades}
+def _tradeoff(tradeoff: Tradeoff) -> dict[str, Any]:
+    return {"title": tradeoff.title, "slug": tradeoff.slug, "trades": tradeoff.trades}
 
 
 def _devices(found: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from analysis.campaigns import Campaign, find_campaigns
 from analysis.commands import exit_status
 from analysis.errors import AnalysisError
-from analysis.journal import read_journals
+from analysis.reading import read_journals
 
 _DESCRIPTION = """\
 Lay the published table and claims beside a campaign: a verdict for every claim (holds, does not hold,

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.campaigns import find_campaigns
 from analysis.compute import Analysis, analyse
-from analysis.journal import read_journals
+from analysis.reading import read_journals
 from tests.analysis.coded import make_coded
 from tests.analysis.synthetic import Plan, failed, make_rows, write_campaign
 

@@ -17,7 +17,7 @@ from analysis.compute import Analysis
 from analysis.figures.bounds import draw_bounds, shares
 from analysis.figures.front import bound_stairs
 from analysis.frame import runs_frame
-from analysis.journal import read_journals
+from analysis.reading import read_journals
 from analysis.summary import summarise
 from stage_runtime.formats.row import Row
 from tests.analysis.synthetic import Plan, make_row, make_rows, write_campaign
@@ -151,7 +151,7 @@ def test_the_figure_has_a_row_per_split_and_parts_that_are_lost(analysis_of_camp
 def test_the_report_says_how_near_each_split_came(analysis_of_campaign: Analysis) -> None:
     from analysis.report.build import build_report  # noqa: PLC0415 - only here
 
-    text = build_report(analysis_of_campaign, {})
+    text = build_report(analysis_of_campaign, lambda _: ())
     (study,) = analysis_of_campaign.studies
     for item in overview(study.nearness):
         assert (

@@ -14,7 +14,7 @@ from analysis.codecs import Trade, Tradeoff
 from analysis.codecs_tables import codecs_frame
 from analysis.compute import Analysis, analyse
 from analysis.figures.codecs import draw_codecs, front_steps
-from analysis.journal import read_journals
+from analysis.reading import read_journals
 from analysis.report.build import build_report
 from stage_runtime.formats.row import Row
 from tests.analysis.coded import make_coded
@@ -109,7 +109,7 @@ def test_one_codec_or_unknown_errors_are_nothing_to_compare(tmp_path: Path) -> N
 def test_the_figure_and_the_report_show_them(analysis_of_codecs: Analysis, tradeoff: Tradeoff) -> None:
     figure = draw_codecs(tradeoff)
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(tradeoff.networks)
-    page = build_report(analysis_of_codecs, {})
+    page = build_report(analysis_of_codecs, lambda _: ())
     assert 'id="codecs"' in page
     assert page.count("<td>int8</td><td>int8</td>") == sum(t.written == ("int8",) for t in tradeoff.trades) - sum(
         t.point.condition.codec == "auto" for t in tradeoff.trades

@@ -15,8 +15,8 @@ from analysis.cautions import find_cautions
 from analysis.compute import Analysis, analyse
 from analysis.errors import AnalysisError
 from analysis.fronts import find_fronts
-from analysis.journal import read_journals
 from analysis.networks import describe_link, links_frame
+from analysis.reading import read_journals
 from analysis.studies import MOST_SPLITS
 from analysis.summary import summarise
 from stage_runtime.formats.row import Row

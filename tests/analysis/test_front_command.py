@@ -171,7 +171,7 @@ def report(analysis_of_campaign: Analysis) -> Elements:
     slug = analysis_of_campaign.studies[0].slug
     picture = Picture(title="A title", description="What it shows", svg=b"<svg/>")
     elements = Elements()
-    elements.feed(build_report(analysis_of_campaign, {slug: [picture]}))
+    elements.feed(build_report(analysis_of_campaign, {slug: [picture]}.__getitem__))
     return elements
 
 

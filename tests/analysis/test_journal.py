@@ -10,7 +10,8 @@ import pytest
 import analysis
 from analysis.campaigns import find_campaigns
 from analysis.errors import AnalysisError
-from analysis.journal import Journal, read_journals
+from analysis.journal import Journal
+from analysis.reading import read_journals
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.row import Row
 from tests.analysis.journals import rows_of

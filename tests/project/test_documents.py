@@ -11,9 +11,9 @@ import pytest
 
 from analysis.campaigns import find_campaigns
 from analysis.compute import analyse
-from analysis.journal import read_journals
 from analysis.profiles.costs import find_costs
 from analysis.profiles.tables import blocks_frame
+from analysis.reading import read_journals
 from analysis.tables import make_tables
 from stage_runtime.formats.profile import BlockProfile, BlockTimes, ModelProfile, ModelTimes
 from stage_runtime.formats.row import HopFigures, LinkDirection, Measurement, Row, StageFigures

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from analysis.campaigns import PACKED_JOURNAL, find_campaigns
-from analysis.journal import read_journals
 from analysis.packing import plan_pack
+from analysis.reading import read_journals
 from analysis.reproduction.compute import find_profiles, reproduce
 from analysis.reproduction.record import write_record
 from tests.project.structure import ROOT

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from analysis.campaigns import Campaign
 from analysis.compute import analyse
 from analysis.frame import runs_frame
-from analysis.journal import read_journals
+from analysis.reading import read_journals
 from bench.journals.making import places, write_journal
 from stage_runtime.formats.row import Row
 from sweep.journal import read_rows
