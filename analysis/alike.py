@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 # a figure that stands alone, not the number in a device's name
-_FIGURE = re.compile(r"((?<![\w.:-])\d+(?:\.\d+)?(?![\w.]*\w))")
+# (what comes before is looked at behind the first digit: digits are found several times as fast)
+_FIGURE = re.compile(r"(\d(?<![\w.:-]\d)\d*(?:\.\d+)?(?![\w.]*\w))")
 
 
 def count_alike(texts: Iterable[Sequence[str]]) -> list[tuple[str, int]]:

@@ -79,9 +79,7 @@ class TableFiles:
         columns = {name: _array(frame[name].to_numpy(), kind.type) for name, kind in self._kinds.items()}
         self._parquet.write_table(pa.table(columns, schema=self._schema))
         said = {
-            name: columns[name]
-            if self._kinds[name].said == "as it is"
-            else pa.array(list(map(str, frame[name].tolist())), pa.string())
+            name: columns[name] if self._kinds[name].said == "as it is" else _texts(frame[name].tolist())
             for name in self._said.names
         }
         self._csv.write_table(pa.table(said, schema=self._said))
@@ -125,6 +123,12 @@ def _array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     if isinstance(first, list):
         return _shared(items, kind)
     return pa.array(items, kind, from_pandas=True)
+
+
+def _texts(items: Sequence[Any]) -> pa.Array:
+    """Return values as Python says them, each said once."""
+    said = {item: str(item) for item in set(items)}
+    return pa.array(list(map(said.__getitem__, items)), pa.string())
 
 
 def _parts(parts: Sequence[Part], kind: pa.ListType) -> pa.Array:

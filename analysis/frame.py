@@ -46,8 +46,6 @@ def plain_frame(runs: pd.DataFrame) -> pd.DataFrame:
 def stages_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run and stage: what names the run, and the stage's own figures."""
     stages = Records(runs["stages"], StageFigures)
-    if not len(stages):
-        return pd.DataFrame()
     context = {name: stages.of_each(runs[name].to_numpy()) for name in CONTEXT}
     return _frame(context | {name: stages[name] for name in stages.names})
 

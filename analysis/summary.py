@@ -277,8 +277,8 @@ def _point(condition: Condition, split: str, runs: Sequence[_Run]) -> Point:
         throughput=estimate(throughput, key=f"{name}/throughput"),
         response_ms=statistics.median(run.response_ms for run in single),
         throughput_window=window,
-        latency_tail=_tail([value for run in single for value in run.batch_latency_ms]),
-        response_tail=_tail([value for run in single for value in run.batch_response_ms]),
+        latency_tail=_tail([run.batch_latency_ms for run in single]),
+        response_tail=_tail([run.batch_response_ms for run in single]),
         latency_uncertainty_ms=float(np.median([run.latency_uncertainty_ms for run in single])),
         unstable=dict(count_alike(run.unstable for run in used)),
         unstable_runs=sum(bool(run.unstable) for run in used),
@@ -309,10 +309,11 @@ def _keyed(runs: Sequence[_Run]) -> dict[RunKey, _Run]:
     return found
 
 
-def _tail(batches: Sequence[float]) -> Tail:
-    if not batches:
+def _tail(runs: Sequence[Sequence[float]]) -> Tail:
+    batches = np.concatenate([np.asarray(run, dtype=np.float64) for run in runs])
+    if not len(batches):
         return Tail()
-    p95, p99 = np.percentile(batches, [95, 99])
+    p95, p99 = np.percentile(batches, [95, 99], overwrite_input=True)
     return Tail(float(p95), float(p99), len(batches))
 
 

@@ -39,3 +39,10 @@ def test_equal_texts_are_held_once() -> None:
     columns.extend([msgspec.structs.replace(ROW.stages[0], device=f"pi{number}"[:3]) for number in (10, 11)])
     first, second = columns.held["device"]
     assert first is second
+
+
+def test_records_can_be_taken_out() -> None:
+    columns = Columns(HopFigures)
+    columns.extend([msgspec.structs.replace(ROW.hops[0], hop=number, source=f"pi{number}") for number in range(4)])
+    columns.keep([True, False, True, False])
+    assert (columns.count, list(columns.held["hop"]), columns.held["source"]) == (2, [0, 2], ["pi0", "pi2"])

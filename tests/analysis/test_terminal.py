@@ -48,7 +48,8 @@ def test_no_line_is_cut_short_at_120_columns(analysis_of_both: Analysis) -> None
 
 
 def test_many_warnings_are_counted_and_all_shown_on_request(analysis_of_both: Analysis) -> None:
-    worried = dataclasses.replace(analysis_of_both, cautions=tuple(f"caution {n}" for n in range(MOST_CAUTIONS + 3)))
+    worried = dataclasses.replace(analysis_of_both)
+    vars(worried)["cautions"] = tuple(f"caution {n}" for n in range(MOST_CAUTIONS + 3))  # as if they had been found
     assert shown(worried).count("warning: ") == MOST_CAUTIONS
     assert "3 more warnings in the report" in shown(worried)
     assert shown(worried, every=True).count("warning: ") == MOST_CAUTIONS + 3

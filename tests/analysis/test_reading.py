@@ -1,3 +1,5 @@
+"""Journals are read whole, and what is wrong in them is told by file and line, by however many processes."""
+
 from __future__ import annotations
 
 import gzip
@@ -11,7 +13,7 @@ import analysis
 from analysis.campaigns import find_campaigns
 from analysis.errors import AnalysisError
 from analysis.journal import Journal
-from analysis.reading import read_journals
+from analysis.reading import Readers, read_journals
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.row import Row
 from tests.analysis.journals import rows_of
@@ -93,6 +95,72 @@ def test_campaigns_merge_and_their_equal_cells_are_further_repeats(tmp_path: Pat
     assert list(runs["campaign"]) == ["made-up", "b"]
     assert runs["cell_id"].nunique() == 1
     assert runs.attrs["notes"] == []
+
+
+@pytest.fixture
+def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pieces of any size read by processes of their own."""
+    monkeypatch.setattr("analysis.reading._LEAST_PIECE", 1)
+
+
+def read_by(processes: int, *folders: Path) -> Journal:
+    campaigns = find_campaigns(folders, Path("unused"))
+    with Readers(campaigns, processes) as readers:
+        return read_journals(campaigns, readers)
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_pieces_read_by_several_processes_make_the_same_journal(tmp_path: Path) -> None:
+    rows = [row(repeat, split) for repeat in range(7) for split in ("P3", "only:pi1")]
+    # its retry, and a second one of the first row, lie in other pieces than they do
+    rows = [failed(row(7), "cut off"), *rows, row(7), msgspec.structs.replace(row(0), latency_ms=1.0)]
+    first = write_campaign(tmp_path / "a", rows, tail=b'{"schema": 1, "camp')
+    second = write_campaign(tmp_path / "b", [msgspec.structs.replace(each, campaign="b") for each in rows])
+    alone = read(first, second)
+    assert rows_of(alone) == [*rows[:-1], *(msgspec.structs.replace(each, campaign="b") for each in rows[:-1])]
+    for processes in (2, 3, 4):
+        journal = read_by(processes, first, second)
+        assert rows_of(journal) == rows_of(alone)
+        assert (journal.journals, journal.lines) == (alone.journals, alone.lines)
+        assert (journal.superseded, journal.notes) == (alone.superseded, alone.notes)
+        # what runs share they share across pieces
+        assert len({id(link) for link in journal.rows.held["link"]}) == 1
+    assert [note.partition(": ")[0] for note in alone.notes] == [
+        f"{first}/journal.jsonl:18",
+        f"{first}/journal.jsonl:17",
+        f"{second}/journal.jsonl:17",
+    ]
+
+
+@pytest.mark.usefixtures("cut_small")
+@pytest.mark.parametrize("bad", range(8))
+def test_a_line_that_is_no_row_is_named_whichever_process_read_it(tmp_path: Path, bad: int) -> None:
+    rows = [row(repeat) for repeat in range(8)]
+    rows[bad] = msgspec.structs.replace(rows[bad], schema=2)
+    folder = write_campaign(tmp_path / "c", rows)
+    with pytest.raises(FormatError, match=f"journal.jsonl:{bad + 1} is no row of schema 1: its schema is 2"):
+        read_by(3, folder)
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_a_line_longer_than_a_piece_is_read_once(tmp_path: Path) -> None:
+    rows = [row(0), msgspec.structs.replace(row(1), reason="x" * 100_000), row(2)]
+    assert rows_of(read_by(4, write_campaign(tmp_path / "c", rows))) == rows
+
+
+@pytest.mark.usefixtures("cut_small")
+def test_there_is_a_process_for_each_further_piece(tmp_path: Path) -> None:
+    campaigns = find_campaigns([write_campaign(tmp_path / "c", [row(n) for n in range(9)])], Path("unused"))
+    for cores, further in ((1, 0), (2, 1), (4, 3), (64, 3)):
+        with Readers(campaigns, cores) as readers:
+            assert readers.count == further
+
+
+def test_short_journals_are_read_by_one_process(tmp_path: Path) -> None:
+    campaigns = find_campaigns([write_campaign(tmp_path / "c", [row()])], Path("unused"))
+    with Readers(campaigns, 4) as readers:
+        assert readers.count == 0
+        assert len(read_journals(campaigns, readers)) == 1
 
 
 def test_an_empty_campaign_names_the_path_and_the_remedy(tmp_path: Path) -> None:
