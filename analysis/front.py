@@ -10,17 +10,19 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import argcomplete
 
 from analysis.campaigns import Campaign, find_campaigns, list_campaigns
 from analysis.commands import exit_status
 from analysis.errors import AnalysisError
-from analysis.figures.draw import MOST_FIGURES, Choice, Painters, Subject, Subjects, choose
+from analysis.figures.draw import MOST_FIGURES, Choice, Drawings, Painters, Subject, Subjects, choose
 from analysis.reading import Readers, read_journals
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from analysis.compute import Analysis
 
 _DESCRIPTION = """\
@@ -134,7 +136,10 @@ def _run(options: argparse.Namespace) -> None:
         painters = None if options.no_report else stack.enter_context(Painters())
         # only now, with something to show: numpy and pandas take seconds to import
         from analysis.compute import FILTERS, analyse_runs, choose_runs  # noqa: PLC0415
+        from analysis.report.build import build_report  # noqa: PLC0415
         from analysis.run_tables import RunTables  # noqa: PLC0415
+        from analysis.tables import write_tables  # noqa: PLC0415
+        from analysis.terminal import show  # noqa: PLC0415
 
         select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
         runs = choose_runs(campaigns, journal, select)
@@ -142,15 +147,23 @@ def _run(options: argparse.Namespace) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             tables = None if options.no_runs else stack.enter_context(RunTables(runs, folder))
             analysis = analyse_runs(campaigns, runs, options.hypervolume_latency)
-            left_out = _write(analysis, folder, painters, options)
+            figures = None if painters is None else _begin_figures(analysis, folder, painters, options)
+            # the answer does not wait for the figures
+            console = _console()
+            show(analysis, console, every=options.every)
+            write_tables(analysis, folder)
+            if figures is not None:
+                # it waits for each figure where it shows it, and so comes into being while they are drawn
+                page = build_report(analysis, figures.drawings.of, figures.left_out)
+                (folder / "report.html").write_text(page, encoding="utf-8")
             if tables is not None:
                 tables.finish()
         except OSError as exc:
             why = exc.strerror or exc
             raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc
-    _print(analysis, folder, every=options.every, report=painters is not None)
-    if left_out:
-        sys.stdout.write(f"{left_out}\n")
+    _say_where(analysis, folder, console, report=painters is not None)
+    if figures is not None and figures.left_out:
+        sys.stdout.write(f"{figures.left_out}\n")
 
 
 @contextlib.contextmanager
@@ -165,14 +178,14 @@ def _no_garbage_collected() -> Iterator[None]:
             gc.enable()
 
 
-def _write(analysis: Analysis, folder: Path, painters: Painters | None, options: argparse.Namespace) -> str:
-    """Write tables, figures and report; return what is to be said of figures that were not drawn."""
-    from analysis.report.build import build_report  # noqa: PLC0415 - see _run
-    from analysis.tables import write_tables  # noqa: PLC0415 - see _run
+class _Figures(NamedTuple):
+    """The figures that are being drawn, and what is to be said of those that are not."""
 
-    if painters is None:
-        write_tables(analysis, folder)
-        return ""
+    drawings: Drawings
+    left_out: str
+
+
+def _begin_figures(analysis: Analysis, folder: Path, painters: Painters, options: argparse.Namespace) -> _Figures:
     subjects: dict[Subjects, Sequence[Subject]] = {
         "studies": analysis.studies,
         "transports": analysis.transports,
@@ -181,11 +194,7 @@ def _write(analysis: Analysis, folder: Path, painters: Painters | None, options:
     choice = choose(subjects, None if options.all_figures else MOST_FIGURES)
     wanted = options.format or ("svg" if choice.left_out else "both")
     drawings = painters.begin(choice.shares, ("svg", "png") if wanted == "both" else (wanted,), folder)
-    write_tables(analysis, folder)
-    left_out = _left_out(choice)
-    # it waits for each figure where it shows it, and so comes into being while they are drawn
-    (folder / "report.html").write_text(build_report(analysis, drawings.of, left_out), encoding="utf-8")
-    return left_out
+    return _Figures(drawings, _left_out(choice))
 
 
 def _left_out(choice: Choice) -> str:
@@ -206,15 +215,16 @@ def _default_folder(campaigns: Sequence[Campaign]) -> Path:
     return first.resolve().parent / f"merged-{hashlib.sha256(names.encode()).hexdigest()[:8]}" / "report"
 
 
-def _print(analysis: Analysis, folder: Path, *, every: bool, report: bool) -> None:
+def _console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - see _run
-
-    from analysis.terminal import show  # noqa: PLC0415 - see _run
 
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)  # a log file has no width; tables need this much
-    show(analysis, console, every=every)
+    return console
+
+
+def _say_where(analysis: Analysis, folder: Path, console: Console, *, report: bool) -> None:
     console.print()
     for campaign in analysis.campaigns:
         console.print(f"journal  {campaign.journal}", markup=False, soft_wrap=True)

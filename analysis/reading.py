@@ -29,6 +29,8 @@ _ROWS_AT_ONCE = 200
 _MOST_PROCESSES = 4
 # a piece that is shorter is read before another process has sent its rows
 _LEAST_PIECE = 2**24
+# the first piece is larger than the others by so many of them, which have their rows to send when they are read
+_MORE_TO_READ = 0.25
 
 
 class Readers:
@@ -115,13 +117,13 @@ def _read_into(journal: Journal, path: Path, readers: Readers | None) -> None:
 
 
 def _cut(path: Path, count: int) -> list[_Piece]:
-    """Cut a file at ends of lines into at most so many pieces of about one size; one that is packed is left whole."""
+    """Cut a file at ends of lines into at most so many pieces; one that is packed is left whole."""
     size = path.stat().st_size
     count = 1 if path.suffix == ".gz" else max(1, min(count, size // _LEAST_PIECE))
     begins = {0}
     with path.open("rb") as file:
         for number in range(1, count):
-            file.seek(size * number // count)
+            file.seek(int(size * (number + _MORE_TO_READ) / (count + _MORE_TO_READ)))
             file.readline()
             begins.add(file.tell())
     ordered = sorted(begins)

@@ -40,8 +40,7 @@ class Records:
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Return a field of every record; texts and the like as objects."""
-        found: npt.NDArray[Any] = as_column(self.columns.held[name])[self._taken]
-        return found
+        return take(self.columns.held[name], self._taken)
 
     def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return for each run the sum of its records' values."""
@@ -51,6 +50,13 @@ class Records:
     def of_each(self, run: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return for each record what stands for its run."""
         return np.repeat(run, self.counts)
+
+
+def take(values: Sequence[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return what stands at these places: figures as such, and anything else as objects."""
+    if isinstance(values, array.array):
+        return np.asarray(values)[places]
+    return np.fromiter(map(values.__getitem__, places.tolist()), object, len(places))
 
 
 def as_column(values: Sequence[Any]) -> npt.NDArray[Any]:
