@@ -37,6 +37,7 @@ _LOG_STEPS: Final = (
     (1000.0, (1.0, 3.0)),
     (math.inf, (1.0,)),
 )
+_MOST_TICKS: Final = 12
 
 # as matplotlib writes it into each text of an SVG, but for its quotes
 _FONT: Final = "font-family: DejaVu Sans, Verdana, sans-serif"
@@ -107,9 +108,9 @@ def log_axis(axes: Axes, which: str) -> None:
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     steps = next(steps for span, steps in _LOG_STEPS if high / low <= span)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    places = [step * 10.0**decade for decade in decades for step in steps]
+    places = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
     # a locator would give ticks outside as well, and each takes as long to make as one that is seen
-    axis.set_major_locator(FixedLocator([place for place in places if low <= place <= high]))
+    axis.set_major_locator(FixedLocator(places[:: math.ceil(len(places) / _MOST_TICKS)]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(plain_number))
 
