@@ -137,7 +137,7 @@ def _run(options: argparse.Namespace) -> None:
         # only now, with something to show: numpy and pandas take seconds to import
         from analysis.compute import FILTERS, analyse_runs, choose_runs  # noqa: PLC0415
         from analysis.report.build import build_report  # noqa: PLC0415
-        from analysis.run_tables import RunTables  # noqa: PLC0415
+        from analysis.run_tables import begin_run_tables  # noqa: PLC0415
         from analysis.tables import write_tables  # noqa: PLC0415
         from analysis.terminal import show  # noqa: PLC0415
 
@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace) -> None:
         runs = choose_runs(campaigns, journal, select)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            tables = None if options.no_runs else stack.enter_context(RunTables(runs, folder))
+            finish = None if options.no_runs else stack.enter_context(begin_run_tables(runs, folder))
             analysis = analyse_runs(campaigns, runs, options.hypervolume_latency)
             figures = None if painters is None else _begin_figures(analysis, folder, painters, options)
             # the answer does not wait for the figures
@@ -156,8 +156,8 @@ def _run(options: argparse.Namespace) -> None:
                 # it waits for each figure where it shows it, and so comes into being while they are drawn
                 page = build_report(analysis, figures.drawings.of, figures.left_out)
                 (folder / "report.html").write_text(page, encoding="utf-8")
-            if tables is not None:
-                tables.finish()
+            if finish is not None:
+                finish()
         except OSError as exc:
             why = exc.strerror or exc
             raise AnalysisError(f"cannot write to {folder}: {why}; give another folder with --out") from exc

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pandas as pd
 
@@ -40,37 +40,20 @@ def write_run_tables(runs: pd.DataFrame, folder: Path) -> None:
             stages_files.write(stages_frame(piece))
 
 
-class RunTables:
-    """Has :func:`write_run_tables` done, by another process where that is worth it and there is a core for it.
+@contextlib.contextmanager
+def begin_run_tables(runs: pd.DataFrame, folder: Path) -> Iterator[Callable[[], None]]:
+    """Have :func:`write_run_tables` done, by another process where that is worth it and there is a core for it.
 
     The process is forked, and so finds the runs in memory; the threads of this one that there may be by then all wait.
+    What is given waits until all is written, and raises OSError where that failed.
     """
-
-    def __init__(self, runs: pd.DataFrame, folder: Path) -> None:
-        self._begun: Future[None] | None = None
-        self._pool: ProcessPoolExecutor | None = None
-        if len(runs) < _LEAST_ROWS or len(os.sched_getaffinity(0)) == 1:
-            write_run_tables(runs, folder)
-            return
-        fork = multiprocessing.get_context("fork")
-        self._pool = ProcessPoolExecutor(1, mp_context=fork, initializer=_remember, initargs=(runs, folder))
-        self._begun = self._pool.submit(_write_remembered)
-
-    def finish(self) -> None:
-        """Wait until all is written; raises OSError where that failed."""
-        if self._begun is not None:
-            self._begun.result()
-
-    def __enter__(self) -> Self:
-        """Use it in a ``with`` statement."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    if len(runs) < _LEAST_ROWS or len(os.sched_getaffinity(0)) == 1:
+        write_run_tables(runs, folder)
+        yield lambda: None
+        return
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork, initializer=_remember, initargs=(runs, folder)) as pool:
+        yield pool.submit(_write_remembered).result
 
 
 _remembered: list[tuple[pd.DataFrame, Path]] = []

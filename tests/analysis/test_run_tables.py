@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from analysis.frame import runs_frame, stages_frame
-from analysis.run_tables import RunTables, write_run_tables
+from analysis.run_tables import begin_run_tables, write_run_tables
 from tests.analysis.journals import gather
 from tests.analysis.synthetic import Plan, failed, make_row, make_rows
 
@@ -25,7 +25,9 @@ def runs() -> pd.DataFrame:
     bare = make_row(Plan(), "lan", "P3", 1, 9)
     bare = msgspec.structs.replace(bare, stages=(), hops=(), link=(), warnings=(), relative_error=None)
     told = msgspec.structs.replace(make_row(Plan(), "lan", "P3", 1, 8), warnings=('said "so", twice',), tls=True)
-    return runs_frame(gather([failed(bare, "cut, off\nthere"), *make_rows(Plan(repeats=2)), told]))
+    return runs_frame(
+        gather([failed(bare, "cut, off\nthere"), *make_rows(Plan(networks=("lan",), cuts=(3,), repeats=2)), told])
+    )
 
 
 def write(runs: pd.DataFrame, folder: Path) -> dict[str, bytes]:
@@ -80,8 +82,8 @@ def test_another_process_writes_the_same(runs: pd.DataFrame, tmp_path: Path, mon
     monkeypatch.setattr("analysis.run_tables._LEAST_ROWS", 1)
     monkeypatch.setattr("analysis.run_tables.os.sched_getaffinity", lambda _: {0, 1})
     (tmp_path / "there").mkdir()
-    with RunTables(runs, tmp_path / "there") as tables:
-        tables.finish()
+    with begin_run_tables(runs, tmp_path / "there") as finish:
+        finish()
     assert {name: (tmp_path / "there" / name).read_bytes() for name in FILES} == here
 
 
@@ -90,5 +92,5 @@ def test_what_another_process_cannot_write_is_an_error_here(
 ) -> None:
     monkeypatch.setattr("analysis.run_tables._LEAST_ROWS", 1)
     monkeypatch.setattr("analysis.run_tables.os.sched_getaffinity", lambda _: {0, 1})
-    with RunTables(runs, tmp_path / "nowhere") as tables, pytest.raises(FileNotFoundError, match=r"runs\.csv"):
-        tables.finish()
+    with begin_run_tables(runs, tmp_path / "nowhere") as finish, pytest.raises(FileNotFoundError, match=r"runs\.csv"):
+        finish()
