@@ -27,6 +27,9 @@ from analysis.records import Records, as_objects
 from analysis.summary import Condition, Point, by_point
 from stage_runtime.formats.row import HopFigures, StageFigures
 
+# where the efficiency of a run stands, behind its bound
+_EFFICIENCY = 1
+
 
 class Lost(NamedTuple):
     """Milliseconds of a batch's way beyond the bound; below zero where a part was faster than alone."""
@@ -103,10 +106,6 @@ def find_nearness(runs: pd.DataFrame, points: Sequence[Point]) -> list[Nearness]
             )
         )
     return found
-
-
-# where the efficiency stands in a row of either of the next two, behind the bound
-_EFFICIENCY = 1
 
 
 def _latencies(runs: pd.DataFrame) -> Floats:

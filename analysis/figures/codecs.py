@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.codecs import Trade, Tradeoff
 from analysis.figures import style
-from analysis.figures.labels import Box, Label, place_labels, point_to_display
+from analysis.figures.labels import Box, Label, place_labels, to_display
 
 MOST_COLUMNS = 3
 _PANEL_IN = (3.4, 2.6)
@@ -94,7 +94,7 @@ def _draw_panel(axes: Axes, trades: Sequence[Trade]) -> None:
 
 
 def _marker(axes: Axes, trade: Trade) -> Box:
-    x, y = point_to_display(axes, trade.point.latency.value, height_of(trade))
+    ((x, y),) = to_display(axes, [(trade.point.latency.value, height_of(trade))])
     return Box(left=x - _MARKER_PX, bottom=y - _MARKER_PX, right=x + _MARKER_PX, top=y + _MARKER_PX)
 
 

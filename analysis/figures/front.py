@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
-from analysis.figures.labels import Box, Label, place_labels, point_to_display
+from analysis.figures.labels import Box, Label, place_labels, to_display
 from analysis.fronts import Front
 from analysis.studies import Study
 from analysis.summary import Estimate, Point
@@ -59,9 +59,10 @@ def _draw_panel(axes: Axes, front: Front, drawn: set[str]) -> None:
     _draw_bounds(axes, shown)
     members = set(front.front_points)
     _draw_points(axes, front, shown, members)
+    spots = to_display(axes, [(point.latency.value, point.throughput.value) for point in shown])
     markers = [
-        _box(axes, point.latency.value, point.throughput.value, _KNEE_PX if point is front.knee else _MARKER_PX)
-        for point in shown
+        _box(spot, spot, _KNEE_PX if point is front.knee else _MARKER_PX)
+        for point, spot in zip(shown, spots, strict=True)
     ]
     place_labels(axes, _labels(front, shown, members), markers, list(_lines(axes, front, shown)))
 
@@ -188,9 +189,8 @@ def _labels(front: Front, shown: Sequence[Point], members: set[Point]) -> list[L
     ]
 
 
-def _box(axes: Axes, x: float, y: float, reach: float) -> Box:
-    across, up = point_to_display(axes, x, y)
-    return Box(left=across - reach, right=across + reach, bottom=up - reach, top=up + reach)
+def _box(start: tuple[float, float], end: tuple[float, float], reach: float) -> Box:
+    return Box(left=start[0] - reach, right=end[0] + reach, bottom=start[1] - reach, top=end[1] + reach)
 
 
 def _lines(axes: Axes, front: Front, shown: Sequence[Point]) -> Iterator[Box]:
@@ -201,9 +201,9 @@ def _lines(axes: Axes, front: Front, shown: Sequence[Point]) -> Iterator[Box]:
         x, y = point.latency.value, point.throughput.value
         ends.append(((_low(point.latency), y), (_high(point.latency), y)))
         ends.append(((x, _low(point.throughput)), (x, _high(point.throughput))))
-    for start, end in ends:
-        first, last = _box(axes, *start, 0.5), _box(axes, *end, 0.5)
-        yield Box(left=first.left, bottom=first.bottom, right=last.right, top=last.top)
+    starts, stops = (to_display(axes, corners) for corners in zip(*ends, strict=True))
+    for start, stop in zip(starts, stops, strict=True):
+        yield _box(start, stop, 0.5)
 
 
 def _finish(figure: Figure, study: Study) -> None:

@@ -7,8 +7,7 @@ that finds none is left out, unless it must be shown: then it goes where it cove
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,9 +58,9 @@ def covered(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     return area
 
 
-def as_boxes(boxes: Sequence[Box]) -> Boxes:
+def as_boxes(boxes: Boxes | Sequence[Box]) -> Boxes:
     """Return boxes as rows of (left, bottom, right, top)."""
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Box], lines: Sequence[Box] = ()) -> None:
@@ -72,59 +71,52 @@ def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Box], 
     The axes must have their final limits and position.
     """
     frame = Box(left=axes.bbox.x0, bottom=axes.bbox.y0, right=axes.bbox.x1, top=axes.bbox.y1)
-    taken = [*obstacles, *lines]
-    for label in labels:
-        spot = choose_place(label, point_to_display(axes, label.x, label.y), axes.figure.dpi / 72, taken, frame)
+    taken = as_boxes([*obstacles, *lines])
+    points = to_display(axes, [(label.x, label.y) for label in labels])
+    for label, point in zip(labels, points, strict=True):
+        spot = choose_place(label, point, axes.figure.dpi / 72, taken, frame)
         if spot is not None:
-            taken.append(spot[0])
+            taken = np.vstack([taken, spot[0]])
             _draw(axes, label, spot[1])
 
 
-def point_to_display(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Return where a point of the data lies, in pixels."""
-    across, up = axes.transData.transform((x, y))
-    return float(across), float(up)
+def to_display(axes: Axes, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return where points of the data lie, in pixels; many at once, as each call takes as long as many points."""
+    found: npt.NDArray[np.float64] = axes.transData.transform(np.array(points, dtype=np.float64).reshape(-1, 2))
+    return [(across, up) for across, up in found.tolist()]
 
 
 def choose_place(
-    label: Label, point: tuple[float, float], scale: float, taken: Sequence[Box], frame: Box
+    label: Label, point: tuple[float, float], scale: float, taken: Boxes | Sequence[Box], frame: Box
 ) -> tuple[Box, tuple[float, float]] | None:
     """Return the label's box and its offset from ``point`` (to its centre, in points), or None.
 
     ``scale`` is pixels per point.
     """
-    offsets = list(_offsets(label))
-    places = [_box(label, (point[0] + across * scale, point[1] + up * scale), scale) for across, up in offsets]
-    # all at once: a figure has hundreds of labels, each with dozens of places
-    boxes = as_boxes(places)
+    # all places at once: a figure has hundreds of labels, each with dozens of places
+    half = _half_size(label)
+    offsets = _offsets(half, _DISTANCES if label.required else _NEAR)
+    centres = np.array(point) + offsets * scale
+    boxes = np.hstack([centres - half * scale, centres + half * scale])
     outside = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) - covered(boxes, as_boxes([frame]))
     costs = covered(boxes, as_boxes(taken)) + outside
     free = np.flatnonzero(costs <= _NOTHING)
     if not len(free) and not label.required:
         return None
     chosen = int(free[0]) if len(free) else int(costs.argmin())
-    return places[chosen], offsets[chosen]
+    across, up = offsets[chosen].tolist()
+    return Box(*boxes[chosen].tolist()), (across, up)
 
 
-def _offsets(label: Label) -> Iterator[tuple[float, float]]:
-    """Yield offsets of the label's centre from its point, the nearest first."""
-    half_width = len(label.text) * label.size * _CHARACTER / 2
-    half_height = label.size * _LINE / 2
-    distances = _DISTANCES if label.required else _NEAR
-    for distance, (across, up) in itertools.product(distances, _DIRECTIONS):
-        reach = distance * (0.7 if across and up else 1.0)
-        yield across * (half_width + reach), up * (half_height + reach)
+def _half_size(label: Label) -> npt.NDArray[np.float64]:
+    return np.array([len(label.text) * label.size * _CHARACTER / 2, label.size * _LINE / 2])
 
 
-def _box(label: Label, centre: tuple[float, float], scale: float) -> Box:
-    half_width = len(label.text) * label.size * _CHARACTER / 2 * scale
-    half_height = label.size * _LINE / 2 * scale
-    return Box(
-        left=centre[0] - half_width,
-        right=centre[0] + half_width,
-        bottom=centre[1] - half_height,
-        top=centre[1] + half_height,
-    )
+def _offsets(half: npt.NDArray[np.float64], distances: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return offsets of a label's centre from its point, the nearest first."""
+    directions = np.array(_DIRECTIONS)
+    nearer = np.where(directions.all(axis=1), 0.7, 1.0)
+    return np.vstack([directions * (half + (distance * nearer)[:, np.newaxis]) for distance in distances])
 
 
 def _draw(axes: Axes, label: Label, offset: tuple[float, float]) -> None:
