@@ -239,8 +239,10 @@ def test_a_join_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_store_that_is_not_there_is_named() -> None:
-    world = World(world_of_two(), "b")
-    assert world.join() is None
+    with socket.socket() as held:  # nobody listens at its port, and nobody else can have it meanwhile
+        held.bind((HERE, 0))
+        world = World(world_of_two(store_port=held.getsockname()[1]), "b")
+        assert world.join() is None
     assert "did not find the RPC world's store on a (127.0.0.1:" in world.status()["reason"]
     assert "Connection refused" in world.status()["reason"]
 
