@@ -147,7 +147,7 @@ def test_a_stage_that_stands_still_is_named_when_time_is_over(tmp_path: Path, ca
         configs = [stage.config for stage in running]
         assert running[0].run(make_cell(configs, mobilenet, (9,)))["status"] == "ok"
         running[1].process.send_signal(signal.SIGSTOP)
-        measured = running[0].run(make_cell(configs, mobilenet, (9,), timeout_s=1.0))
+        measured = running[0].run(make_cell(configs, mobilenet, (9,), timeout_s=4.0))
         assert (measured["status"], measured["failed_device"]) == ("timeout", "dev2"), measured
         running[1].process.send_signal(signal.SIGCONT)
         measured = running[0].run(make_cell(configs, mobilenet, (9,)))
