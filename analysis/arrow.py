@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analysis.columns import Columns, Part
-from analysis.records import as_column, take
+from analysis.records import as_column, places_of, take
 
 
 class Kind(NamedTuple):
@@ -134,7 +134,7 @@ def _texts(items: Sequence[Any]) -> pa.Array:
 def _parts(parts: Sequence[Part], kind: pa.ListType) -> pa.Array:
     """Return records as structs; those of the runs of one table are taken from its columns whole."""
     columns = parts[0].columns
-    taken = np.concatenate([np.arange(part.begin, part.end) for part in parts])
+    taken = places_of(parts)
     fields = [_array(take(columns.held[field.name], taken), field.type) for field in kind.value_type]
     return _lists(parts, pa.StructArray.from_arrays(fields, fields=list(kind.value_type)))
 

@@ -58,8 +58,12 @@ class Columns:
     def extend_each(self, runs: Sequence[Sequence[msgspec.Struct]]) -> list[Part]:
         """Append the records of several runs, and give those of each."""
         added = self.extend(record for run in runs for record in run)
-        ends = [added.begin, *(added.begin + end for end in itertools.accumulate(map(len, runs)))]
-        return [Part(self, begin, end) for begin, end in itertools.pairwise(ends)]
+        return self.cut(added.begin, map(len, runs))
+
+    def cut(self, begin: int, counts: Iterable[int]) -> list[Part]:
+        """Give so many records each, one behind the other from ``begin`` on."""
+        ends = itertools.accumulate(counts, initial=begin)
+        return [Part(self, start, end) for start, end in itertools.pairwise(ends)]
 
     def extend_held(self, held: Mapping[str, Any]) -> None:
         """Append what other columns of this type hold, as it is held."""

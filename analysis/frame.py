@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.journal import Journal
+from analysis.journal import FLOATS, RECORDS, Journal
 from analysis.records import Records, as_column, as_objects
 from stage_runtime.formats.row import StageFigures
 
@@ -34,10 +34,10 @@ def runs_frame(journal: Journal) -> pd.DataFrame:
 def plain_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs with plain lists and dictionaries of their own, and pandas' own texts: for a notebook."""
     plain = runs.copy(deep=False)
-    for name in ("stages", "hops"):
+    for name in RECORDS:
         plain[name] = as_objects([[dict(record) for record in records] for records in runs[name]])
     plain["link"] = as_objects([copy.deepcopy(link) for link in runs["link"]])
-    for name in ("batch_latency_ms", "batch_response_ms", "warmup_response_ms"):
+    for name in FLOATS:
         plain[name] = as_objects([list(values) for values in runs[name]])
     plain.attrs = runs.attrs
     return plain.infer_objects()
@@ -47,7 +47,7 @@ def stages_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run and stage: what names the run, and the stage's own figures."""
     stages = Records(runs["stages"], StageFigures)
     context = {name: stages.of_each(runs[name].to_numpy()) for name in CONTEXT}
-    return _frame(context | {name: stages[name] for name in stages.names})
+    return _frame(context | {name: stages[name] for name in stages.columns.names})
 
 
 def _frame(columns: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:

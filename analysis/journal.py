@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from analysis.columns import Columns, Part
+from analysis.columns import Columns
 from stage_runtime.formats.row import HopFigures, Row, StageFigures
 
-_FLOATS = ("batch_latency_ms", "batch_response_ms", "warmup_response_ms")
-_RECORDS = ("stages", "hops")
+# fields of a row that hold several figures, and several records
+FLOATS = ("batch_latency_ms", "batch_response_ms", "warmup_response_ms")
+RECORDS = ("stages", "hops")
 
 
 class Journal:
@@ -29,7 +30,7 @@ class Journal:
         self.hops = Columns(HopFigures)
         self._links = _Links()
         convert: dict[str, Callable[[Any], Any]] = {"stages": self.stages.extend_each, "hops": self.hops.extend_each}
-        convert |= {"link": self._links.hold} | dict.fromkeys(_FLOATS, _floats)
+        convert |= {"link": self._links.hold} | dict.fromkeys(FLOATS, _floats)
         self.rows = Columns(Row, convert)
         self.journals: list[str] = []
         self.lines = array.array("q")
@@ -52,22 +53,20 @@ class Journal:
 
     def pack(self) -> dict[str, Any]:
         """Return the rows in few large pieces, for another process: see :meth:`extend_packed`."""
-        packed: dict[str, Any] = {"count": self.rows.count, "lines": self.lines}
-        packed |= {name: getattr(self, name).held for name in _RECORDS}
+        packed: dict[str, Any] = {name: getattr(self, name).held for name in RECORDS}
         rows = dict(self.rows.held)
-        for name in (*_RECORDS, *_FLOATS):
+        for name in (*RECORDS, *FLOATS):
             rows[name] = array.array("q", map(len, rows[name]))
-        flat = {name: array.array("d", b"".join(self.rows.held[name])) for name in _FLOATS}
-        return packed | {"rows": rows, "flat": flat}
+        flat = {name: array.array("d", b"".join(self.rows.held[name])) for name in FLOATS}
+        return packed | {"rows": rows, "flat": flat, "lines": self.lines}
 
     def extend_packed(self, packed: dict[str, Any], journal: Path, lines_before: int) -> None:
         """Append what another journal packed; its lines stand behind so many others of that journal."""
         rows = packed["rows"]
-        for name in _RECORDS:
+        for name in RECORDS:
             columns: Columns = getattr(self, name)
-            ends = itertools.accumulate(rows[name], initial=columns.count)
+            rows[name] = columns.cut(columns.count, rows[name])
             columns.extend_held(packed[name])
-            rows[name] = [Part(columns, begin, end) for begin, end in itertools.pairwise(ends)]
         for name, values in packed["flat"].items():
             ends = itertools.accumulate(rows[name], initial=0)
             rows[name] = [values[begin:end] for begin, end in itertools.pairwise(ends)]

@@ -151,12 +151,13 @@ def _judge(journal: Journal, before: int, path: Path) -> list[str]:
     notes: list[str] = []
     repeated: set[int] = set()
     for place in itertools.compress(range(len(keys)), good):
-        line = first.setdefault(keys[place], journal.lines[before + place])
-        if line != journal.lines[before + place]:
+        own = journal.lines[before + place]
+        line = first.setdefault(keys[place], own)
+        if line != own:
             cell, repeat = keys[place]
             repeated.add(before + place)
             notes.append(
-                f"{path}:{journal.lines[before + place]}: cell {cell} repeat {repeat} is ok a second time "
+                f"{path}:{own}: cell {cell} repeat {repeat} is ok a second time "
                 f"(first on line {line}); only the first counts"
             )
     for place, key in enumerate(keys):

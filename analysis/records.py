@@ -17,8 +17,7 @@ from analysis.columns import Columns, Part
 class Records:
     """The records of a column of runs; figures that are not known are NaN.
 
-    ``columns`` hold them, ``names`` are their fields, ``counts`` tells how many each run has, and ``begins`` where its
-    first stands here.
+    ``columns`` hold them, ``counts`` tells how many each run has, and ``begins`` where its first stands here.
     """
 
     def __init__(self, runs: pd.Series[Any], kind: type[msgspec.Struct]) -> None:
@@ -28,15 +27,9 @@ class Records:
             own = Columns(kind)
             parts = [own.extend(kind(**record) for record in part) for part in given]
         self.columns = parts[0].columns if parts else Columns(kind)
-        self.names = self.columns.names
-        self.counts = np.fromiter((part.end - part.begin for part in parts), np.int64, len(parts))
+        self.counts = np.fromiter(map(len, parts), np.int64, len(parts))
         self.begins = np.cumsum(self.counts) - self.counts
-        first = np.fromiter((part.begin for part in parts), np.int64, len(parts))
-        self._taken = np.arange(self.counts.sum()) + np.repeat(first - self.begins, self.counts)
-
-    def __len__(self) -> int:
-        """Count the records."""
-        return len(self._taken)
+        self._taken = places_of(parts)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Return a field of every record; texts and the like as objects."""
@@ -44,12 +37,19 @@ class Records:
 
     def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return for each run the sum of its records' values."""
-        run = np.repeat(np.arange(len(self.counts)), self.counts)
+        run = self.of_each(np.arange(len(self.counts)))
         return np.bincount(run, weights=values, minlength=len(self.counts)).astype(np.float64, copy=False)
 
     def of_each(self, run: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return for each record what stands for its run."""
         return np.repeat(run, self.counts)
+
+
+def places_of(parts: Sequence[Part]) -> npt.NDArray[np.int64]:
+    """Return where in their columns the records of all these parts stand."""
+    counts = np.fromiter(map(len, parts), np.int64, len(parts))
+    first = np.fromiter((part.begin for part in parts), np.int64, len(parts))
+    return np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
 
 
 def take(values: Sequence[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

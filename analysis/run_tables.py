@@ -13,10 +13,11 @@ import pandas as pd
 
 from analysis.arrow import TableFiles, kinds_of_frame, kinds_of_records
 from analysis.frame import CONTEXT, stages_frame
+from analysis.journal import FLOATS, RECORDS
 from analysis.records import Records
 from stage_runtime.formats.row import StageFigures
 
-_NESTED = ("stages", "hops", "link", "batch_latency_ms", "batch_response_ms", "warmup_response_ms")
+_NESTED = (*RECORDS, "link", *FLOATS)
 _ROWS_AT_ONCE = 10_000
 # what takes less than a process to begin is written by this one
 _LEAST_ROWS = 10_000
