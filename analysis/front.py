@@ -135,11 +135,11 @@ def _run(options: argparse.Namespace) -> None:
         # so soon, that they import matplotlib while fronts are computed
         painters = None if options.no_report else stack.enter_context(Painters())
         # only now, with something to show: numpy and pandas take seconds to import
-        from analysis.compute import FILTERS, analyse_runs, choose_runs  # noqa: PLC0415
-        from analysis.report.build import build_report  # noqa: PLC0415
-        from analysis.run_tables import begin_run_tables  # noqa: PLC0415
-        from analysis.tables import write_tables  # noqa: PLC0415
-        from analysis.terminal import show  # noqa: PLC0415
+        from analysis.compute import FILTERS, analyse_runs, choose_runs  # noqa: PLC0415 - see above
+        from analysis.report.build import build_report  # noqa: PLC0415 - see above
+        from analysis.run_tables import begin_run_tables  # noqa: PLC0415 - see above
+        from analysis.tables import write_tables  # noqa: PLC0415 - see above
+        from analysis.terminal import show  # noqa: PLC0415 - see above
 
         select = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
         runs = choose_runs(campaigns, journal, select)

@@ -11,6 +11,7 @@ import pytest
 
 from analysis.campaigns import find_campaigns
 from analysis.compute import analyse
+from analysis.figures.draw import MOST_FIGURES
 from analysis.profiles.costs import find_costs
 from analysis.profiles.tables import blocks_frame
 from analysis.reading import read_journals
@@ -96,6 +97,10 @@ def test_methodology_defines_every_column_of_the_tables(tmp_path: Path) -> None:
     for name, table in tables.items():
         if name not in {"runs", "stages", "links"}:  # these are of the structs' own columns
             assert sorted(_defined_under(name)) == sorted(table.columns), name
+
+
+def test_methodology_says_how_many_figures_are_drawn() -> None:
+    assert f"At most {MOST_FIGURES} figures are drawn" in _METHODOLOGY
 
 
 def test_the_table_of_faults_cites_tests_that_are_there_by_numbers_given_once() -> None:
