@@ -60,10 +60,10 @@ def send(source: str, target: tuple[str, int], *, count: int, size: int, gap_us:
             left = due - time.monotonic_ns()
             if left > _SPIN_NS:
                 time.sleep((left - _SPIN_NS) / 1e9)
-            while (begin := time.monotonic_ns()) < due:
+            while time.monotonic_ns() < due:
                 pass
-            due = begin + int(gap_us * 1000)
             stamps.append(time.time_ns())
+            due = time.monotonic_ns() + int(gap_us * 1000)
             end.send(payload)
     time.sleep(tail_s)
     return stamps

@@ -119,11 +119,11 @@ def test_nothing_is_sent_once_a_connection_was_left() -> None:
 
 
 def test_a_stage_that_falls_silent_ends_the_cell_and_is_named(three: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    frozen = freeze_third(three, monkeypatch)
+    _, thaw = freeze_third(three, monkeypatch)
     begun = time.monotonic()
     measured = three.run(window=1, warmup=0, batches=4, silence_s=LIMIT_S, timeout_s=60.0)
     assert time.monotonic() - begun < LIMIT_S + SLACK_S
-    frozen.set()
+    thaw.set()
     assert (measured.status, measured.failed_device, measured.lost) == ("timeout", "dev3", True), measured.reason
     assert "dev3 gave no sign of life for" in measured.reason
     assert "the link between dev3 and dev2 is down" in measured.reason
@@ -134,12 +134,13 @@ def test_a_stage_that_falls_silent_ends_the_cell_and_is_named(three: Chain, monk
 def test_an_outage_that_is_shorter_than_the_limit_is_survived_and_marks_the_run(
     three: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = freeze_third(three, monkeypatch)
+    frozen, thaw = freeze_third(three, monkeypatch)
     measured: list[Measurement] = []
     running = threading.Thread(target=lambda: measured.append(three.run(window=1, warmup=1, batches=4, timeout_s=60.0)))
     running.start()
+    assert frozen.wait(60)
     time.sleep(5.5)
-    frozen.set()
+    thaw.set()
     running.join(60)
     assert measured[0].status == "ok", measured[0].reason
     (reason,) = (text for text in measured[0].unstable if "nothing came" in text)
@@ -147,25 +148,25 @@ def test_an_outage_that_is_shorter_than_the_limit_is_survived_and_marks_the_run(
     assert (measured[0].hops[0].silence_ms or 0) < 3000 < (measured[0].hops[1].silence_ms or 0)
 
 
-def freeze_third(three: Chain, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Have nothing come up from the third device from its second batch on, until the event that is given is set.
+def freeze_third(three: Chain, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Have nothing come up from the third device from its second batch on: the event that it set in, one to end it.
 
     Its threads go on, but what they send waits, as it does of a process that was stopped.
     """
-    freezes, thawed = threading.Event(), threading.Event()
+    frozen, thawed = threading.Event(), threading.Event()
     third = three.devices[2]
     batches = iter(range(1000))
 
     def forward(tensor: torch.Tensor) -> torch.Tensor:
         if next(batches) == 1:
-            freezes.set()
+            frozen.set()
         return tensor
 
     third.loader.after_forward = forward
     send: Callable[..., None] = MemoryStream.send
 
     def held(stream: MemoryStream, buffers: list[memoryview], timeout_s: float) -> None:
-        if freezes.is_set() and not thawed.is_set() and stream is of_third():
+        if frozen.is_set() and not thawed.is_set() and stream is of_third():
             thawed.wait(60)
         send(stream, buffers, timeout_s)
 
@@ -174,7 +175,7 @@ def freeze_third(three: Chain, monkeypatch: pytest.MonkeyPatch) -> threading.Eve
         return None if channel is None else channel._stream
 
     monkeypatch.setattr(MemoryStream, "send", held)
-    return thawed
+    return frozen, thawed
 
 
 def test_a_first_stage_that_vanishes_without_a_word_ends_the_others_run(three: Chain) -> None:
