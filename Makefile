@@ -1,6 +1,6 @@
 # The habits of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-faults test-bench test-netem fuzz soak lint format up down clean
+.PHONY: help setup setup-dev demo shipped bench performance test test-unit test-integration test-models test-faults test-bench test-netem fuzz soak lint format up down clean
 
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -51,10 +51,13 @@ test: setup-dev ## everything a change must pass: lint and the tests in two halv
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target lint test-integration test-unit
 
 test-unit: setup-dev ## the tests that need no root
-	OMP_NUM_THREADS=1 nice python -m pytest -m 'not integration' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 nice python -m pytest -m 'not integration and not models' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
 	python -m pytest -m 'integration and not netem and not faults and not bench' $(PYTEST_ARGS)
+
+test-models: setup-dev ## the models that take longest, of tests that go through many (minutes)
+	OMP_NUM_THREADS=1 python -m pytest -m models --numprocesses=2 $(PYTEST_ARGS)
 
 test-faults: setup-dev ## each fault of docs/faults.md that takes longer than test-integration has time for (root; minutes)
 	python -m pytest -m faults $(PYTEST_ARGS)

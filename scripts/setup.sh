@@ -72,8 +72,8 @@ install_packages() {
     "As root: apt-get install ${packages[*]}"
 }
 
-# -qq: errors only
-pip_install() { "$VENV/bin/python" -m pip install -qq --disable-pip-version-check "$@"; }
+# -qq: errors only.  Not compiled: of 14,000 modules few are ever imported, and compiling all takes a minute.
+pip_install() { "$VENV/bin/python" -m pip install -qq --no-compile --disable-pip-version-check "$@"; }
 
 pinned() { sed -nE "s/^$1==([^ #]+).*/\1/p" requirements.txt; }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,14 @@ def hosts(tmp_path: Path) -> LocalHosts:
     return made
 
 
+@pytest.fixture
+def filled(hosts: LocalHosts) -> LocalHosts:
+    """Give both devices what the role gives them (see the first test)."""
+    for name in ("d1", "d2"):
+        shutil.copytree(hosts.folder / "cache", hosts.home(name), dirs_exist_ok=True)
+    return hosts
+
+
 def _held(home: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(home)): path.read_bytes()
@@ -108,40 +117,34 @@ def test_devices_get_every_file_then_nothing_more(hosts: LocalHosts) -> None:
     assert not second.task_ran("Hash the device's blocks after copying")
 
 
-def test_only_what_a_device_lacks_is_copied(hosts: LocalHosts) -> None:
-    assert hosts.role("model_shards").status == 0
-    (hosts.home("d1") / _block_path(LARGE)).unlink()
-    (hosts.home("d2") / _block_path(SMALL)).write_bytes(SMALL[:-1])  # as if copying had been cut short
-    again = hosts.role("model_shards")
+def test_only_what_a_device_lacks_is_copied(filled: LocalHosts) -> None:
+    (filled.home("d1") / _block_path(LARGE)).unlink()
+    (filled.home("d2") / _block_path(SMALL)).write_bytes(SMALL[:-1])  # as if copying had been cut short
+    again = filled.role("model_shards")
     assert again.changed == {"d1": 1, "d2": 1}, again.output
-    assert _held(hosts.home("d1")) == _held(hosts.home("d2")) == _cached(hosts.folder)
+    assert _held(filled.home("d1")) == _held(filled.home("d2")) == _cached(filled.folder)
 
 
-def test_graphs_come_along_and_another_version_of_the_same_size_is_copied(hosts: LocalHosts) -> None:
-    graphs = hosts.folder / "cache" / "shards" / MANIFEST_ID / "graphs"
+def test_graphs_and_reference_outputs_come_along_and_other_versions_of_the_same_size_too(filled: LocalHosts) -> None:
+    cache = filled.folder / "cache"
+    graphs = cache / "shards" / MANIFEST_ID / "graphs"
     graphs.mkdir()
-    for name in ("0-1.onnx", "1-2.onnx"):
-        (graphs / name).write_bytes(b"one version")
-    assert hosts.role("model_shards").changed == {"d1": 2, "d2": 2}
-    assert hosts.role("model_shards").changed == {"d1": 0, "d2": 0}
-    (graphs / "1-2.onnx").write_bytes(b"new version")
-    again = hosts.role("model_shards")
+    reference = cache / "inputs" / f"{INPUTS_ID}-{MANIFEST_ID}.safetensors"
+    of_another_model = reference.with_name(f"{INPUTS_ID}-another_model.safetensors")
+    for path in (graphs / "0-1.onnx", graphs / "1-2.onnx", reference, of_another_model):
+        path.write_bytes(b"one version")
+    needed = {path: content for path, content in _cached(filled.folder).items() if "another" not in path}
+    first = filled.role("model_shards")
+    assert first.changed == {"d1": 1, "d2": 1}, first.output
+    assert _held(filled.home("d1")) == _held(filled.home("d2")) == needed
+    assert filled.role("model_shards").changed == {"d1": 0, "d2": 0}
+    # each has another version of one of them
+    graph, output = (str(path.relative_to(cache)) for path in (graphs / "1-2.onnx", reference))
+    (filled.home("d1") / graph).write_bytes(b"old version")
+    (filled.home("d2") / output).write_bytes(b"old version")
+    again = filled.role("model_shards")
     assert again.changed == {"d1": 1, "d2": 1}, again.output
-    assert _held(hosts.home("d1")) == _held(hosts.home("d2")) == _cached(hosts.folder)
-
-
-def test_reference_outputs_come_along_where_there_are_any(hosts: LocalHosts) -> None:
-    reference = hosts.folder / "cache" / "inputs" / f"{INPUTS_ID}-{MANIFEST_ID}.safetensors"
-    reference.write_bytes(b"outputs")
-    (reference.parent / f"{INPUTS_ID}-another_model.safetensors").write_bytes(b"of another")
-    assert hosts.role("model_shards").changed == {"d1": 2, "d2": 2}
-    assert hosts.role("model_shards").changed == {"d1": 0, "d2": 0}
-    reference.write_bytes(b"OUTPUTS")
-    again = hosts.role("model_shards")
-    assert again.changed == {"d1": 1, "d2": 1}, again.output
-    for name in ("d1", "d2"):
-        assert _held(hosts.home(name))[f"inputs/{reference.name}"] == b"OUTPUTS"
-        assert not (hosts.home(name) / "inputs" / f"{INPUTS_ID}-another_model.safetensors").exists()
+    assert _held(filled.home("d1")) == _held(filled.home("d2")) == needed
 
 
 def test_check_mode_tells_the_change_and_copies_nothing(hosts: LocalHosts) -> None:
@@ -151,11 +154,10 @@ def test_check_mode_tells_the_change_and_copies_nothing(hosts: LocalHosts) -> No
     assert _held(hosts.home("d1")) == {}
 
 
-def test_an_altered_block_of_the_right_size_is_found_and_replaced_on_demand(hosts: LocalHosts) -> None:
-    assert hosts.role("model_shards").status == 0
-    altered = hosts.home("d1") / _block_path(SMALL)
+def test_an_altered_block_of_the_right_size_is_found_and_replaced_on_demand(filled: LocalHosts) -> None:
+    altered = filled.home("d1") / _block_path(SMALL)
     altered.write_bytes(b"x" * len(SMALL))
-    again = hosts.role("model_shards", model_shards_verify=True)
+    again = filled.role("model_shards", model_shards_verify=True)
     assert again.changed == {"d1": 1, "d2": 0}, again.output
     assert altered.read_bytes() == SMALL
 

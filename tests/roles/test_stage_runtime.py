@@ -65,12 +65,18 @@ def test_the_runtime_is_copied_once_and_replaced_whole(hosts: LocalHosts, checko
     assert (hosts.home() / "runtime" / "two" / "__init__.py").read_text() == "# changed\n"
 
 
-def test_an_altered_runtime_is_replaced(hosts: LocalHosts) -> None:
-    hosts.role("stage_runtime")
-    data = hosts.home() / "runtime" / "one" / "deep" / "data.txt"
-    for altered in ("DATA", "dat", None):
-        data.unlink() if altered is None else data.write_text(altered)
-        assert hosts.role("stage_runtime").changed["d1"] > 0
+def test_an_altered_runtime_is_replaced(tmp_path: Path, checkout: Path) -> None:
+    several = LocalHosts(
+        tmp_path, ("d1", "d2", "d3"), stage_runtime_checkout=str(checkout), stage_runtime_packages=["one", "two"]
+    )
+    assert several.role("stage_runtime").status == 0
+    held = {name: several.home(name) / "runtime" / "one" / "deep" / "data.txt" for name in ("d1", "d2", "d3")}
+    held["d1"].write_text("DATA")
+    held["d2"].write_text("dat")
+    held["d3"].unlink()
+    changed = several.role("stage_runtime").changed
+    for name, data in held.items():
+        assert changed[name] > 0
         assert data.read_text() == "data"
 
 

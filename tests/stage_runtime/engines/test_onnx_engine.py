@@ -25,7 +25,7 @@ from stage_runtime.shards.make import make_shards
 from stage_runtime.shards.requests import ShardRequest
 from stage_runtime.shards.store import ShardStore
 from tests.stage_runtime.graphs.making import every_range
-from tests.stage_runtime.models.comparing import enliven, relative_error
+from tests.stage_runtime.models.comparing import enliven, mark_long, relative_error
 
 Graphed = tuple[Path, Manifest]
 
@@ -33,10 +33,12 @@ _PIXELS = 96  # the smallest round number that InceptionV3 takes
 # Fresh weights that already tell inputs apart, and that take seconds to move because they are many.
 _ALIVE = frozenset({"alexnet", "vgg16"})
 _TRACED = ("shufflenet_v2_x0_5", "vit_b_32", "densenet121")
+_LONG = frozenset({"inception_v3", "resnet50", "vgg16", "vit_b_32", "densenet121"})
 
 
 @pytest.mark.parametrize(
-    ("name", "granularity"), [(name, "paper") for name in PAPER] + [(name, "all") for name in _TRACED]
+    ("name", "granularity"),
+    mark_long([*((name, "paper") for name in PAPER), *((name, "all") for name in _TRACED)], _LONG),
 )
 def test_every_cut_gives_eagers_output(name: str, granularity: Granularity, tmp_path: Path) -> None:
     model = zoo.build_seeded(name, 0, num_classes=10, image_size=_PIXELS)

@@ -1,16 +1,26 @@
-"""What the tests of split models share: live weights, and how outputs are compared."""
+"""What the tests of split models share: live weights, how outputs are compared, and which models take long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from stage_runtime.formats.manifest import Manifest
 
 MakeShards = Callable[..., tuple[Manifest, Path]]
+
+
+def mark_long(parameters: Iterable[tuple[Any, ...]], names: Collection[str]) -> list[Any]:
+    """Mark those of a test's parameters, each a model's name and more, whose models are for ``make test-models``."""
+    return [
+        pytest.param(*values, marks=pytest.mark.models) if values[0] in names else pytest.param(*values)
+        for values in parameters
+    ]
 
 
 def relative_error(output: torch.Tensor, expected: torch.Tensor) -> float:

@@ -18,7 +18,7 @@ from stage_runtime.models.loading import StageLoader
 from stage_runtime.models.names import PAPER
 from stage_runtime.models.paper_blocks import named_chain
 from stage_runtime.models.splitting import split_into_blocks
-from tests.stage_runtime.models.comparing import MakeShards, enliven, relative_error
+from tests.stage_runtime.models.comparing import MakeShards, enliven, mark_long, relative_error
 
 # The smallest inputs that the models take, so that every split can be run whole in float64.
 _SMALL = {"alexnet": 64, "inception_v3": 75, "vit_b_32": 64}
@@ -36,6 +36,7 @@ ALL_MODELS = {
     "shufflenet_v2_x0_5": 40,
     "regnet_y_400mf": 37,
 }
+_LONG = frozenset({"inception_v3", "resnet50", "vgg16", "densenet121", "efficientnet_b0", "swin_t", "vit_b_32"})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,11 @@ def test_every_split_gives_the_same_output_in_float64(name: str, granularity: Gr
 
 @pytest.mark.parametrize(
     ("name", "granularity", "size"),
-    [(name, "paper", paper.input_size) for name, paper in PAPER.items()] + [(name, "all", 96) for name in ALL_MODELS],
+    mark_long(
+        [*((name, "paper", paper.input_size) for name, paper in PAPER.items())]
+        + [(name, "all", 96) for name in ALL_MODELS],
+        _LONG,
+    ),
 )
 def test_every_split_gives_the_same_output_from_shards(
     name: str, granularity: Granularity, size: int, sharded: MakeShards, tmp_path: Path

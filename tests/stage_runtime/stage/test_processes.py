@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from stage_runtime.models import zoo
 from stage_runtime.shards.make import make_shards
 from stage_runtime.shards.requests import ShardRequest
 from stage_runtime.shards.store import ShardStore
-from tests.stage_runtime.models.comparing import enliven, relative_error
+from tests.stage_runtime.models.comparing import enliven, mark_long, relative_error
 from tests.stage_runtime.stage.processes import (
     CONTROL,
     StageProcess,
@@ -38,6 +39,7 @@ from tests.stage_runtime.stage.processes import (
 
 MODELS = ("alexnet", "inception_v3", "mobilenet_v2", "resnet18", "resnet50", "vgg16")
 TRACED = ("convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "regnet_y_400mf", "shufflenet_v2_x0_5")
+LONG = frozenset({"alexnet", "inception_v3", "resnet50", "vgg16", "convnext_tiny", "densenet121", "efficientnet_b0"})
 PIXELS = 96  # the smallest round number that InceptionV3 takes
 SECRET = b"0123456789abcdef"
 
@@ -83,7 +85,8 @@ def mobilenet(cache: Path) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("name", "granularity"), [(name, "paper") for name in MODELS] + [(name, "all") for name in TRACED]
+    ("name", "granularity"),
+    mark_long([*((name, "paper") for name in MODELS), *((name, "all") for name in TRACED)], LONG),
 )
 def test_a_split_model_gives_the_unsplit_models_output_across_processes(
     three: list[StageProcess], cache: Path, tmp_path: Path, name: str, granularity: Granularity
@@ -142,50 +145,58 @@ def test_a_killed_stage_is_named_and_its_successor_serves(tmp_path: Path, cache:
         assert measured["status"] == "ok", measured["reason"]
 
 
-def test_a_stage_that_stands_still_is_named_when_time_is_over(tmp_path: Path, cache: Path, mobilenet: Manifest) -> None:
-    with stages(tmp_path, cache, 2) as running:
-        configs = [stage.config for stage in running]
-        assert running[0].run(make_cell(configs, mobilenet, (9,)))["status"] == "ok"
-        running[1].process.send_signal(signal.SIGSTOP)
+def test_a_stage_that_stands_still_is_named_when_time_is_over(three: list[StageProcess], mobilenet: Manifest) -> None:
+    running = three[:2]
+    configs = [stage.config for stage in running]
+    assert running[0].run(make_cell(configs, mobilenet, (9,)))["status"] == "ok"
+    with standing_still(running[1]):
         measured = running[0].run(make_cell(configs, mobilenet, (9,), timeout_s=4.0))
         assert (measured["status"], measured["failed_device"]) == ("timeout", "dev2"), measured
-        running[1].process.send_signal(signal.SIGCONT)
-        measured = running[0].run(make_cell(configs, mobilenet, (9,)))
-        assert measured["status"] == "ok", measured["reason"]
+    measured = running[0].run(make_cell(configs, mobilenet, (9,)))
+    assert measured["status"] == "ok", measured["reason"]
 
 
 def test_a_first_stage_that_stands_still_is_given_up_and_serves_when_it_goes_on(
-    tmp_path: Path, cache: Path, mobilenet: Manifest
+    three: list[StageProcess], mobilenet: Manifest
 ) -> None:
-    with stages(tmp_path, cache, 2) as running:
-        configs = [stage.config for stage in running]
-        long = make_cell(configs, mobilenet, (9,), batches=5000, timeout_s=300.0, silence_s=3.0)
-        with client(running[0], encode_cell(long)) as asked:
-            assert eventually(lambda: running[1].control("status")["state"] == "running")
-            running[0].process.send_signal(signal.SIGSTOP)
+    running = three[:2]
+    configs = [stage.config for stage in running]
+    long = make_cell(configs, mobilenet, (9,), batches=5000, timeout_s=300.0, silence_s=3.0)
+    with client(running[0], encode_cell(long)) as asked:
+        assert eventually(lambda: running[1].control("status")["state"] == "running")
+        with standing_still(running[0]):
             stopped = time.monotonic()
             measured = json.loads(asked.communicate(timeout=60)[0])
-        assert time.monotonic() - stopped < 3.0 + 5.0
-        assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev1", True), measured
-        assert "gave no sign of life in time: it stands still" in measured["reason"]
-        assert eventually(lambda: running[1].control("status")["state"] == "idle"), "the second waits for nobody"
-        # who asks meanwhile has gone when the stage goes on, and must not take the device from those who have not
-        assert running[0].run(make_cell(configs, mobilenet, (9,), silence_s=1.0))["lost"]
-        running[0].process.send_signal(signal.SIGCONT)
-        measured = running[0].run(make_cell(configs, mobilenet, (9,)))
-        assert measured["status"] == "ok", measured["reason"]
+            assert time.monotonic() - stopped < 3.0 + 5.0
+            assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev1", True)
+            assert "gave no sign of life in time: it stands still" in measured["reason"]
+            assert eventually(lambda: running[1].control("status")["state"] == "idle"), "the second waits for nobody"
+            # who asks meanwhile has gone when the stage goes on, and must not take the device from those who have not
+            assert running[0].run(make_cell(configs, mobilenet, (9,), silence_s=1.0))["lost"]
+    measured = running[0].run(make_cell(configs, mobilenet, (9,)))
+    assert measured["status"] == "ok", measured["reason"]
 
 
-def test_a_control_client_that_is_killed_ends_its_run(tmp_path: Path, cache: Path, mobilenet: Manifest) -> None:
-    with stages(tmp_path, cache, 2) as running:
-        configs = [stage.config for stage in running]
-        long = make_cell(configs, mobilenet, (9,), batches=5000, timeout_s=120.0)
-        with client(running[0], encode_cell(long)) as asked:
-            assert eventually(lambda: running[1].control("status")["state"] == "running")
-            asked.kill()
-        for stage in running:
-            assert eventually(lambda stage=stage: stage.control("status")["state"] == "idle")
-        assert running[0].run(make_cell(configs, mobilenet, (9,)))["status"] == "ok"
+def test_a_control_client_that_is_killed_ends_its_run(three: list[StageProcess], mobilenet: Manifest) -> None:
+    running = three[:2]
+    configs = [stage.config for stage in running]
+    long = make_cell(configs, mobilenet, (9,), batches=5000, timeout_s=120.0)
+    with client(running[0], encode_cell(long)) as asked:
+        assert eventually(lambda: running[1].control("status")["state"] == "running")
+        asked.kill()
+    for stage in running:
+        assert eventually(lambda stage=stage: stage.control("status")["state"] == "idle")
+    assert running[0].run(make_cell(configs, mobilenet, (9,)))["status"] == "ok"
+
+
+@contextlib.contextmanager
+def standing_still(stage: StageProcess) -> Iterator[None]:
+    """Stop a stage for a while; it goes on at the end, since other tests need it too."""
+    stage.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        stage.process.send_signal(signal.SIGCONT)
 
 
 def client(stage: StageProcess, cell: str) -> subprocess.Popen[str]:
@@ -227,13 +238,13 @@ def test_a_stage_ends_by_itself(tmp_path: Path, cache: Path, limit: str) -> None
     assert said in Path(config.log_file).read_text()
 
 
-def test_a_stage_keeps_a_lease_alive_but_makes_none(tmp_path: Path, cache: Path) -> None:
-    with stages(tmp_path, cache, 2) as running:
-        lease, none = (Path(stage.config.lease_file) for stage in running)
-        lease.touch()
-        os.utime(lease, (1, 1))
-        assert eventually(lambda: lease.stat().st_mtime > 1)
-        assert not none.exists()
+def test_a_stage_keeps_a_lease_alive_but_makes_none(three: list[StageProcess]) -> None:
+    running = three[:2]
+    lease, none = (Path(stage.config.lease_file) for stage in running)
+    lease.touch()
+    os.utime(lease, (1, 1))
+    assert eventually(lambda: lease.stat().st_mtime > 1)
+    assert not none.exists()
 
 
 def test_a_port_in_use_is_refused_with_its_holder(tmp_path: Path, cache: Path) -> None:
@@ -282,11 +293,11 @@ def test_a_misspelt_key_of_the_configuration_is_refused(tmp_path: Path) -> None:
     assert "devise" in done.stderr
 
 
-def test_the_socket_is_for_this_user_alone(tmp_path: Path, cache: Path) -> None:
-    with stages(tmp_path, cache, 1) as running:
-        assert Path(running[0].config.control_socket).stat().st_mode & 0o777 == 0o600
-        status = running[0].control("status")
-        assert (status["tag"], status["state"], status["threads"]) == ("test", "idle", 1)
+def test_the_socket_is_for_this_user_alone(three: list[StageProcess]) -> None:
+    first = three[0]
+    assert Path(first.config.control_socket).stat().st_mode & 0o777 == 0o600
+    status = first.control("status")
+    assert (status["tag"], status["state"], status["threads"]) == ("test", "idle", 1)
 
 
 def test_without_a_stage_control_says_so_and_run_still_gives_a_measurement(tmp_path: Path) -> None:
@@ -302,14 +313,14 @@ def test_without_a_stage_control_says_so_and_run_still_gives_a_measurement(tmp_p
         assert subprocess.run([*command, *wrong], capture_output=True, check=False).returncode == 2
 
 
-def test_a_request_that_makes_no_sense_is_answered(tmp_path: Path, cache: Path) -> None:
-    with stages(tmp_path, cache, 1) as running:
-        answer = running[0].control("run", "eyJ0aW1lb3V0X3MiOiAxfQ==")
-        assert answer["status"] == "failed"
-        assert "the cell does not parse" in answer["reason"]
-        with socket.socket(socket.AF_UNIX) as stranger:
-            stranger.connect(running[0].config.control_socket)
-            stranger.sendall(b'{"op": "dance"}\n')
-            assert b"unknown operation" in stranger.recv(1000)
-        wait_ready(running[0])
-        assert running[0].control("ping")["device"] == "dev1"
+def test_a_request_that_makes_no_sense_is_answered(three: list[StageProcess]) -> None:
+    first = three[0]
+    answer = first.control("run", "eyJ0aW1lb3V0X3MiOiAxfQ==")
+    assert answer["status"] == "failed"
+    assert "the cell does not parse" in answer["reason"]
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(first.config.control_socket)
+        stranger.sendall(b'{"op": "dance"}\n')
+        assert b"unknown operation" in stranger.recv(1000)
+    wait_ready(first)
+    assert first.control("ping")["device"] == "dev1"
