@@ -88,10 +88,10 @@ def try_connecting(pair: VethPair, port: int) -> str:
 
 
 def test_guard_clears_when_the_lease_ends_and_ends_itself(pair: VethPair) -> None:
-    pair.shape("a", RATE, ttl_s=1, serve_probe=False)
+    pair.shape("a", RATE, ttl_s=3, serve_probe=False)
     lease = pair.run_dir("a") / "link.lease"
     os.utime(lease, (time.time() + 3600,) * 2)
-    time.sleep(2)
+    time.sleep(4)
     assert "htb" in pair.qdiscs("a"), "a renewed lease keeps the shaping"
     os.utime(lease)
     assert eventually(lambda: "htb" not in pair.qdiscs("a"))

@@ -35,8 +35,10 @@ class Nvml:
         self._counts_energy = counts_energy
         self._energy = itertools.count(1_000_000, 2_500)
         self._use = itertools.cycle([20, 40])
+        self.asked = 0
 
     def nvmlDeviceGetUtilizationRates(self, _: str) -> Utilization:  # noqa: N802
+        self.asked += 1
         return Utilization(next(self._use))
 
     def nvmlDeviceGetMemoryInfo(self, _: str) -> Memory:  # noqa: N802
@@ -60,12 +62,14 @@ class Nvml:
 
 @pytest.mark.parametrize("counts_energy", [True, False])
 def test_a_gpu_is_sampled(monkeypatch: pytest.MonkeyPatch, *, counts_energy: bool) -> None:
-    monkeypatch.setattr(gpu, "_handle", lambda _: (Nvml(counts_energy=counts_energy), "handle"))
+    nvml = Nvml(counts_energy=counts_energy)
+    monkeypatch.setattr(gpu, "_handle", lambda _: (nvml, "handle"))
     monkeypatch.setattr(gpu, "_PERIOD_S", 0.02)
     sampler = GpuSampler("cuda:0")
     begin = time.perf_counter()
     sampler.start()
-    time.sleep(0.1)
+    while nvml.asked < 3 and time.perf_counter() - begin < 10:
+        time.sleep(0.01)
     figures = sampler.stop()
     elapsed = time.perf_counter() - begin
     assert figures is not None
