@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from stage_runtime.formats.ready import make_ready
 from sweep.campaign import JOURNAL
 from sweep.errors import CampaignError
 from sweep.options import Options
@@ -71,3 +72,6 @@ def _read(path: Path) -> Definitions:
 
 def _show(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+make_ready(Definitions)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stage_runtime.formats.manifest import Manifest
+from stage_runtime.formats.ready import make_ready
 from sweep.errors import OptionError
 from sweep.options import Options
 from sweep.places import CACHE, CHECKOUT
@@ -76,3 +77,6 @@ def make_graphs(manifest: Manifest, ranges: Iterable[tuple[int, int]]) -> None:
     """Make what ONNX Runtime computes for ranges ``[first, last)`` of a model's blocks, unless that was done before."""
     asked = [f"{first}-{last}" for first, last in sorted(set(ranges))]
     _make("stage_runtime.graphs", ["--manifest-id", manifest.manifest_id, "--ranges", *asked])
+
+
+make_ready(Made)

@@ -14,6 +14,7 @@ import msgspec
 
 from stage_runtime.formats.cell import SILENCE_S, Cell, CellStage, CodecName, EngineName, TransportName, cell_id
 from stage_runtime.formats.manifest import Granularity
+from stage_runtime.formats.ready import make_ready
 from sweep.options import Options
 from sweep.splits import choose_cuts, refuse_useless_splits, split_label
 from sweep.testbed import Testbed
@@ -227,3 +228,6 @@ def cell_for(
         silence_s=silence_s,
         tls=planned.tls,
     )
+
+
+make_ready(PlannedCell)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from stage_runtime.formats.manifest import Granularity
+from stage_runtime.formats.ready import make_ready
 
 CELL_SCHEMA = 1
 SILENCE_S = 15.0
@@ -80,3 +81,6 @@ def cell_id(definition: dict[str, object]) -> str:
     """Hash what defines a cell to 16 hexadecimal digits, whatever the order of its keys."""
     canonical = msgspec.json.encode(definition, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[:16]
+
+
+make_ready(Cell)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from stage_runtime.formats.ready import make_ready
+
 MANIFEST_SCHEMA = 1
 
 Granularity = Literal["paper", "all"]
@@ -67,3 +69,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     split_points: tuple[int, ...]
     torch: str
     torchvision: str
+
+
+make_ready(Manifest)

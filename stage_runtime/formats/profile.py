@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from stage_runtime.formats.manifest import Granularity
+from stage_runtime.formats.ready import make_ready
 
 PROFILE_SCHEMA = 1
 
@@ -102,3 +103,6 @@ class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     status: Literal["ok", "failed", "timeout"]
     reason: str = ""
     profile: ModelProfile | None = None
+
+
+make_ready(ProfileRequest, ProfileAnswer, ModelProfile)

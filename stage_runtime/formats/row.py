@@ -13,6 +13,7 @@ import msgspec
 
 from stage_runtime.formats.cell import CodecName, EngineName, TransportName
 from stage_runtime.formats.manifest import Granularity
+from stage_runtime.formats.ready import make_ready
 
 ROW_SCHEMA = 1
 
@@ -253,3 +254,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     silence_s: float | None = None
     lost: bool = False
     tls: bool = False
+
+
+make_ready(Measurement, Row)

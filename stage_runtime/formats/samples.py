@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from stage_runtime.formats.ready import make_ready
 from stage_runtime.formats.row import StageSamples
 
 FOLDER = "samples"
@@ -69,3 +70,6 @@ def columns_of(runs: Iterable[RunSamples]) -> dict[str, list[object]]:
                 for column, value in zip(columns.values(), values, strict=True):
                     column.append(value)
     return columns
+
+
+make_ready(RunSamples)

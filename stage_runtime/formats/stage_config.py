@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from stage_runtime.formats.ready import make_ready
+
 
 class WorldMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One stage of the RPC world, by its device and by where neighbours connect to it."""
@@ -67,3 +69,6 @@ class StageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     world: WorldConfig | None = None
     tls: TlsFiles | None = None
     own_keys: bool = False
+
+
+make_ready(StageConfig)

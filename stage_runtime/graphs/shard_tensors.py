@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from stage_runtime.errors import ShardError
+from stage_runtime.formats.ready import make_ready
 
 _LENGTH_BYTES = 8
 
@@ -50,3 +51,6 @@ def placed_tensors(path: Path) -> dict[str, Placed]:
         )
         for name, entry in found.items()
     }
+
+
+make_ready(_Entry)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from stage_runtime.formats.ready import make_ready
 from stage_runtime.telemetry.memory_kills import memory_kills
 
 _log = logging.getLogger(__name__)
@@ -54,3 +55,6 @@ def _write(path: Path, life: Life) -> None:
         partial.replace(path)
     except OSError as exc:
         _log.warning("cannot write %s: %s", path, exc.strerror)
+
+
+make_ready(Life)

@@ -8,6 +8,7 @@ import msgspec
 
 from stage_runtime.errors import FormatError
 from stage_runtime.formats.cell import Cell, CodecName, EngineName
+from stage_runtime.formats.ready import make_ready
 from stage_runtime.telemetry.figures import TelemetryFigures
 
 Phase = Literal["loading", "waiting", "running", "alone", "finishing"]
@@ -142,3 +143,6 @@ def decode(body: bytes, expected: type[Message]) -> Message:
             f"a {expected.__name__} message does not parse ({exc}): do all devices have the same runtime? "
             "Run playbooks/provision.yml"
         ) from exc
+
+
+make_ready(Configure, Error, Pong, Progress, Figures)
