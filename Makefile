@@ -50,8 +50,9 @@ test: setup-dev ## everything a change must pass: lint and the tests in two halv
 	@echo "linters and two halves of the tests run side by side; the output of each follows at its end"
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target lint test-integration test-unit
 
+# Where a test takes its worker down, xdist can wait for ever: hence the time-out.
 test-unit: setup-dev ## the tests that need no root
-	OMP_NUM_THREADS=1 nice python -m pytest -m 'not integration and not models' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 nice timeout --foreground --signal=INT --kill-after=60 2400 python -m pytest -m 'not integration and not models' --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-integration: setup-dev ## the tests with real namespaces, sshd, plays and stages (root)
 	python -m pytest -m 'integration and not netem and not faults and not bench' $(PYTEST_ARGS)
