@@ -33,9 +33,9 @@ def load(campaigns: str | Path | Sequence[str | Path] = (), results: str | Path 
     ``frame.attrs["notes"]``.  Raises :class:`analysis.errors.AnalysisError`.
     """
     # pandas takes most of a second to import, and `--help` and tab completion need none of it
-    from analysis.campaigns import find_campaigns  # noqa: PLC0415
-    from analysis.frame import plain_frame, runs_frame  # noqa: PLC0415
-    from analysis.reading import read_journals  # noqa: PLC0415
+    from analysis.campaigns import find_campaigns  # noqa: PLC0415 - see above
+    from analysis.frame import plain_frame, runs_frame  # noqa: PLC0415 - see above
+    from analysis.reading import read_journals  # noqa: PLC0415 - see above
 
     names = [campaigns] if isinstance(campaigns, str | Path) else list(campaigns)
     return plain_frame(runs_frame(read_journals(find_campaigns(names, Path(results)))))

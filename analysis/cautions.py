@@ -95,7 +95,7 @@ def _clocks(runs: pd.DataFrame) -> list[str]:
     columns = good[["chain", "network", "split", "latency_ms", "latency_uncertainty_ms", "hops"]]
     for chain, network, split, latency, uncertainty, hops in columns.itertuples(index=False, name=None):
         if math.isnan(uncertainty):  # written before rows had it
-            uncertainty = sum(hop["offset_uncertainty_ms"] for hop in hops)  # noqa: PLW2901
+            uncertainty = sum(hop["offset_uncertainty_ms"] for hop in hops)  # noqa: PLW2901 - see above
         if uncertainty > OFFSET_SHARE * latency:
             loose.append(f"{chain}/{network}/{split}")
     names = list(dict.fromkeys(loose))

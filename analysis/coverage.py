@@ -31,7 +31,7 @@ Drift = Callable[[np.random.Generator, int], Floats]
 
 def _rare(rng: np.random.Generator, count: int) -> Floats:
     """Every seventh run or so is a fifth slower."""
-    return np.asarray(rng.normal(0, 0.02, count) + 0.2 * (rng.random(count) < 0.15))  # noqa: PLR2004
+    return np.asarray(rng.normal(0, 0.02, count) + 0.2 * (rng.random(count) < 0.15))  # noqa: PLR2004 - as said above
 
 
 DRIFTS: dict[str, Drift] = {
@@ -79,7 +79,7 @@ def bootstrap_t(table: Floats, rng: np.random.Generator, resamples: int) -> tupl
     logs = np.log(np.median(table, axis=1))
     drawn = logs[rng.integers(len(logs), size=(resamples, len(logs)))]
     spread = drawn.std(axis=1, ddof=1)
-    usable = spread > 1e-9  # noqa: PLR2004
+    usable = spread > 1e-9  # noqa: PLR2004 - what rounding leaves of none
     deviates = (drawn.mean(axis=1) - logs.mean())[usable] / spread[usable]
     low, high = np.quantile(deviates, _TAILS)
     return tuple(np.exp(np.clip(logs.mean() - logs.std(ddof=1) * np.array([high, low]), -9, 9)))

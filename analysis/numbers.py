@@ -13,7 +13,7 @@ def number(value: float) -> str:
         return DASH
     if value >= 100:  # noqa: PLR2004 - three digits stand before the point
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004 - three digits
 
 
 def signed(value: float | None) -> str:

@@ -95,16 +95,16 @@ def _show(folder: Path, out: Path, *, figures: bool) -> None:
 
 def _write(model: ModelCosts, out: Path, *, figures: bool) -> None:
     # pandas and matplotlib take seconds to import, and `--help` needs neither
-    from analysis.profiles.tables import blocks_frame  # noqa: PLC0415
+    from analysis.profiles.tables import blocks_frame  # noqa: PLC0415 - see above
 
     table = blocks_frame(model)
     table.to_csv(out / "blocks.csv", index=False)
     table.to_parquet(out / "blocks.parquet", index=False)
     if not figures:
         return
-    from analysis.figures import style  # noqa: PLC0415
-    from analysis.figures.block_times import draw_block_times  # noqa: PLC0415
-    from analysis.figures.split_costs import draw_split_costs  # noqa: PLC0415
+    from analysis.figures import style  # noqa: PLC0415 - see above
+    from analysis.figures.block_times import draw_block_times  # noqa: PLC0415 - see above
+    from analysis.figures.split_costs import draw_split_costs  # noqa: PLC0415 - see above
 
     drawn = {"block-times": draw_block_times(model)} | ({"splits": draw_split_costs(model)} if model.splits else {})
     for name, figure in drawn.items():

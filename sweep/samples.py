@@ -106,7 +106,7 @@ def _read_lines(path: Path) -> list[RunSamples]:
 
 def _write(columns: Mapping[str, list[object]], path: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415 - it takes a quarter of a second, and a machine may lack it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - see above
 
     types: Mapping[str, Any] = {"text": pa.string(), "count": pa.int32(), "flag": pa.bool_(), "instant": pa.int64()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])

@@ -156,6 +156,6 @@ def _relative_half_width(figures: list[tuple[float, ...]]) -> float:
     if len(figures) < 2:  # noqa: PLR2004 - one run tells nothing of how far another would be
         return math.inf
     # scipy takes a third of a second to import, and a fixed number of repeats needs none of it
-    from analysis.intervals import relative_half_width  # noqa: PLC0415
+    from analysis.intervals import relative_half_width  # noqa: PLC0415 - see above
 
     return relative_half_width(figures)

@@ -181,9 +181,9 @@ def _labels(front: Front, shown: Sequence[Point], members: set[Point]) -> list[L
             x=point.latency.value,
             y=point.throughput.value,
             colour=style.VERMILLION if point.is_reference else style.BLUE if point in members else style.MUTED,
-            size=style.LABEL_SIZE if importance(point) < 3 else style.LABEL_SIZE - 1.5,  # noqa: PLR2004
+            size=style.LABEL_SIZE if importance(point) < 3 else style.LABEL_SIZE - 1.5,  # noqa: PLR2004 - the least important
             weight="bold" if point is front.knee else "normal",
-            required=importance(point) < 3,  # noqa: PLR2004
+            required=importance(point) < 3,  # noqa: PLR2004 - the least important
         )
         for point in sorted(shown, key=importance)
     ]

@@ -67,13 +67,13 @@ def _run(options: argparse.Namespace) -> None:
     journal = read_journals(campaigns)
     page = options.out or _default_page(campaigns)
     # only now, with something to show: numpy, pandas and matplotlib take seconds to import
-    from analysis.reproduction.compute import find_profiles, reproduce  # noqa: PLC0415
-    from analysis.reproduction.record import write_record  # noqa: PLC0415
+    from analysis.reproduction.compute import find_profiles, reproduce  # noqa: PLC0415 - see above
+    from analysis.reproduction.record import write_record  # noqa: PLC0415 - see above
 
     found = reproduce(campaigns, journal, find_profiles(options.profiles, campaigns))
     files = {page.with_suffix(".json"): write_record(found)}
     if not options.record_only:
-        from analysis.reproduction.page import build_page  # noqa: PLC0415
+        from analysis.reproduction.page import build_page  # noqa: PLC0415 - see above
 
         files[page] = build_page(found).encode()
     for path, content in files.items():

@@ -70,9 +70,9 @@ def _measure(runs: pd.DataFrame, candidate: Candidate, networks: Sequence[Networ
     own = runs[runs["split"] == candidate.split]
     for link in networks:
         here = own[own["network"] == link.network]
-        single = [run for run in _records(here[here["window"] == 1]) if len(run["stages"]) == 2 and run["hops"]]  # noqa: PLR2004
+        single = [run for run in _records(here[here["window"] == 1]) if len(run["stages"]) == 2 and run["hops"]]  # noqa: PLR2004 - a pair
         if single:
-            busy = [run for run in _records(here[here["window"] > 1]) if len(run["stages"]) == 2]  # noqa: PLR2004
+            busy = [run for run in _records(here[here["window"] > 1]) if len(run["stages"]) == 2]  # noqa: PLR2004 - a pair
             return _counterpart(candidate, single, busy or single, link)
     return None
 

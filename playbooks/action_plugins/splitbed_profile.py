@@ -13,10 +13,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))  # the driver is part of the checkout, not an installed package
 
 from stage_runtime.errors import SplitbedError  # noqa: E402 - needs the line above
-from sweep.extra_vars import read_asked  # noqa: E402
-from sweep.profile import profile  # noqa: E402
-from sweep.profile_options import PROFILE_OPTIONS, parse_profile_options  # noqa: E402
-from sweep.progress import LineScreen  # noqa: E402
+from sweep.extra_vars import read_asked  # noqa: E402 - see above
+from sweep.profile import profile  # noqa: E402 - see above
+from sweep.profile_options import PROFILE_OPTIONS, parse_profile_options  # noqa: E402 - see above
+from sweep.progress import LineScreen  # noqa: E402 - see above
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type information

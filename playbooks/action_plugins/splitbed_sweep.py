@@ -13,11 +13,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))  # the driver is part of the checkout, not an installed package
 
 from stage_runtime.errors import SplitbedError  # noqa: E402 - needs the line above
-from sweep.driver import sweep  # noqa: E402
-from sweep.extra_vars import read_asked  # noqa: E402
-from sweep.options import Options, parse_options  # noqa: E402
-from sweep.play_field import PlayField  # noqa: E402
-from sweep.progress import LineScreen  # noqa: E402
+from sweep.driver import sweep  # noqa: E402 - see above
+from sweep.extra_vars import read_asked  # noqa: E402 - see above
+from sweep.options import Options, parse_options  # noqa: E402 - see above
+from sweep.play_field import PlayField  # noqa: E402 - see above
+from sweep.progress import LineScreen  # noqa: E402 - see above
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type information

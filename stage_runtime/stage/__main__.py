@@ -60,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(config: StageConfig, listener: Listener, secret: bytes, tls: Tls | None, tag: str) -> int:
     """Become ready, live, and end."""
     # Only now: torch takes seconds to import, and a port in use should not take seconds to say so.
-    from stage_runtime.stage.assembly import build_workplace  # noqa: PLC0415
-    from stage_runtime.stage.control_socket import ControlSocket  # noqa: PLC0415
-    from stage_runtime.stage.life import note_begin, note_end  # noqa: PLC0415
-    from stage_runtime.stage.service import Service  # noqa: PLC0415
-    from stage_runtime.stage.world import World  # noqa: PLC0415
+    from stage_runtime.stage.assembly import build_workplace  # noqa: PLC0415 - see above
+    from stage_runtime.stage.control_socket import ControlSocket  # noqa: PLC0415 - see above
+    from stage_runtime.stage.life import note_begin, note_end  # noqa: PLC0415 - see above
+    from stage_runtime.stage.service import Service  # noqa: PLC0415 - see above
+    from stage_runtime.stage.world import World  # noqa: PLC0415 - see above
 
     world = World(config.world, config.device) if config.world is not None else None
     try:

@@ -86,7 +86,7 @@ def _init_rpc(store: Store, rank: int, size: int, deadline: Deadline) -> None:
     def hand_over(_url: str, **_given: Any) -> Iterator[tuple[Store, int, int]]:
         yield store, rank, size
 
-    register_rendezvous_handler(_SCHEME, hand_over)  # type: ignore[no-untyped-call]
+    register_rendezvous_handler(_SCHEME, hand_over)  # type: ignore[no-untyped-call]  # torch has no types for it
     options = rpc.TensorPipeRpcBackendOptions(
         num_worker_threads=_THREADS,
         rpc_timeout=deadline.left_s(),
@@ -96,7 +96,7 @@ def _init_rpc(store: Store, rank: int, size: int, deadline: Deadline) -> None:
     )
     # RPC, which PyTorch only maintains, itself uses a process group in a way that PyTorch has deprecated.
     warnings.filterwarnings("ignore", message="You are using a Backend")
-    rpc.init_rpc(  # type: ignore[no-untyped-call]
+    rpc.init_rpc(  # type: ignore[no-untyped-call]  # torch has no types for it
         worker_name(rank), rank=rank, world_size=size, rpc_backend_options=options
     )
 

@@ -96,7 +96,7 @@ class World:
         if len(ranks) != 1:
             raise TransportError(f"{self._device} is in the RPC world {len(ranks)} times, not once")
         # Only now: a PyTorch that was built without RPC still computes, and speaks TCP.
-        from stage_runtime.stage.joining import join_world  # noqa: PLC0415
+        from stage_runtime.stage.joining import join_world  # noqa: PLC0415 - see above
 
         transport = join_world(self._config, ranks[0], self._deadline, self._note)
         me = self._config.members[ranks[0]]

@@ -86,8 +86,8 @@ class DeviceCounters:
         waits = {}
         # a file for each thread, so not by Path, which takes six times as long
         with contextlib.suppress(OSError):
-            for task in os.listdir(tasks):  # noqa: PTH208
-                with contextlib.suppress(OSError), open(f"{tasks}/{task}/schedstat", "rb", buffering=0) as file:  # noqa: PTH123
+            for task in os.listdir(tasks):  # noqa: PTH208 - see above
+                with contextlib.suppress(OSError), open(f"{tasks}/{task}/schedstat", "rb", buffering=0) as file:  # noqa: PTH123 - see above
                     waits[int(task)] = int(file.read().split()[1])
         return waits
 

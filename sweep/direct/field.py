@@ -112,7 +112,7 @@ class DirectField:
         """Get the cells ready to be run; the stages start when they are."""
         return DirectCondition(self, record, secret_file=secret_file.resolve(), idle_s=idle_s)
 
-    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG002
+    def tidy_up(self, say: Callable[[str], None], leaving: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG002 - other fields need it
         """Nothing is left: the stages end with each condition."""
         return {}
 

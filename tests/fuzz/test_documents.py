@@ -109,7 +109,7 @@ def test_a_changed_row_is_analysed_or_refused_and_costs_no_other_row(folder: Pat
     path.write_bytes(_text(ROW) + b"\n" + row + b"\n" + again + b"\n")
     found: list[set[str]] = []
     for read in (lambda: set(analysis.load(path)["split"]), lambda: {row.split for row in read_rows(path)}):
-        said = refusal(lambda read=read: found.append(read()))  # type: ignore[misc]
+        said = refusal(lambda read=read: found.append(read()))
         assert said is None or str(path) in said
     assert all(splits >= {"P3", "P8"} for splits in found)
 

@@ -19,7 +19,7 @@ def test_what_the_runs_start_from_is_well_formed(seed: bytes) -> None:
     try:
         READERS[seed[0]](seed[1:])
     except Exception as exc:  # noqa: BLE001 - the end of the bytes is the only thing that may be missed
-        assert "closed the connection" in str(exc)  # noqa: PT017
+        assert "closed the connection" in str(exc)  # noqa: PT017 - see above
 
 
 @settings(CALM, max_examples=300)

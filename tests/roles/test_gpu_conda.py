@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.roles.conda_double import write_conda, write_installer
 from tests.roles.local_hosts import LocalHosts
@@ -105,7 +106,6 @@ def test_a_conda_that_is_not_there_is_named(hosts: LocalHosts) -> None:
 
 
 def test_a_server_without_cuda_is_told_and_not_stamped(hosts: LocalHosts) -> None:
-    torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     refused = hosts.role("gpu_conda", gpu_conda_require_cuda=True)

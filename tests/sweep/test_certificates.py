@@ -35,7 +35,7 @@ def test_each_device_has_a_certificate_for_its_data_address(tmp_path: Path) -> N
             found.verify_directly_issued_by(authority)
             key = serialization.load_pem_private_key(Path(files.key).read_bytes(), None)
             public = key.public_key().public_numbers()  # type: ignore[union-attr]  # it is of an elliptic curve
-            assert public == found.public_key().public_numbers()  # type: ignore[union-attr]
+            assert public == found.public_key().public_numbers()
             keys.add(public)
             context = ssl.create_default_context(cafile=files.authority)
             context.load_cert_chain(files.certificate, files.key)

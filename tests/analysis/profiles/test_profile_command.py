@@ -60,7 +60,7 @@ def test_bars_are_milliseconds_per_image_a_panel_per_device(model: ModelCosts) -
 def test_the_splits_picture_holds_the_shares_and_the_bytes(model: ModelCosts) -> None:
     above, below = draw_split_costs(model).axes
     for line in above.get_lines():
-        assert list(line.get_ydata()) == pytest.approx([4 / 18, 14 / 18, 15 / 18, 17 / 18])  # type: ignore[arg-type]
+        assert list(line.get_ydata()) == pytest.approx([4 / 18, 14 / 18, 15 / 18, 17 / 18])
     assert [bar.get_height() for bar in below.patches] == [1600.0, 300.0, 300.0, 30.0]
     marked = [bar.get_facecolor() == below.patches[1].get_facecolor() for bar in below.patches]
     assert marked == [False, True, False, True]

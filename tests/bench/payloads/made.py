@@ -29,7 +29,7 @@ def a_link(**different: object) -> OnLink:
         "room_bytes": 1_350_000,
         "rounds": tuple(a_round(number) for number in range(3)),
     }
-    return OnLink(**given | different)  # type: ignore[arg-type]
+    return OnLink(**given | different)
 
 
 def results(*links: OnLink, idle: tuple[IdleTime, ...] = ()) -> Payloads:

@@ -20,7 +20,7 @@ def test_filling_up_at_the_beginning_is_no_growth() -> None:
 
 @pytest.mark.parametrize(("limit", "step"), [(MEMORY, 0.05), (COUNT, 0.01), (TIME, 0.1)])
 def test_a_little_more_each_time_is_growth(limit: object, step: float) -> None:
-    found = find_growth("a", "f", [100 + step * place for place in range(400)], limit)  # type: ignore[arg-type]
+    found = find_growth("a", "f", [100 + step * place for place in range(400)], limit)
     assert found.grew
     assert found.most == 100 + step * 399
 

@@ -45,7 +45,7 @@ def activation(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_an_activation_comes_through(name: str, shape: tuple[int, ...]) -> None:
-    codec = make_codec(name, TensorHeader("float32", shape))  # type: ignore[arg-type]
+    codec = make_codec(name, TensorHeader("float32", shape))
     for seed in range(2):
         sent = activation(shape, seed)
         kept = sent.clone()
@@ -145,7 +145,7 @@ def test_other_tensors_than_the_codecs_are_refused_before_they_are_received(
 ) -> None:
     reading = Reading(TensorHeader("float32", (2, 3)), "auto")
     with pytest.raises(FormatError, match="expected"):
-        reading.accept(NUMBERS[name], described)  # type: ignore[index]
+        reading.accept(NUMBERS[name], described)
 
 
 def test_another_codec_than_the_cells_is_refused() -> None:
@@ -159,4 +159,4 @@ def test_another_codec_than_the_cells_is_refused() -> None:
 @pytest.mark.parametrize("name", ["fp16", "int8"])
 def test_what_is_no_float32_is_not_rounded(name: str) -> None:
     with pytest.raises(FormatError, match=r"int64 \(2, 3\); take codec none or lossless"):
-        make_codec(name, TensorHeader("int64", (2, 3)))  # type: ignore[arg-type]
+        make_codec(name, TensorHeader("int64", (2, 3)))

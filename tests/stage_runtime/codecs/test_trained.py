@@ -107,7 +107,7 @@ def answer_of(folder: Path, command: object, told: list[str]) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         said = (folder / "said").open("w+")
         patch.setattr("sys.stdout", said)
-        assert command(["make", "--cache", str(folder / "cache"), *told]) == 0  # type: ignore[operator]
+        assert command(["make", "--cache", str(folder / "cache"), *told]) == 0
         said.seek(0)
         answer: dict[str, str] = json.loads(said.read())
         said.close()

@@ -13,7 +13,7 @@ PLAIN = TensorHeader("float32", (8, 24, 56, 56))
 
 
 def trial(name: str, encode_ms: float, decode_ms: float, payload_bytes: int) -> Trial:
-    return Trial(make_codec(name, PLAIN), encode_ms / 1e3, decode_ms / 1e3, payload_bytes)  # type: ignore[arg-type]
+    return Trial(make_codec(name, PLAIN), encode_ms / 1e3, decode_ms / 1e3, payload_bytes)
 
 
 TRIALS = [

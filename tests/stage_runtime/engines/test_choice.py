@@ -56,8 +56,8 @@ class Double:
 
 
 def _doubles(graphed: Graphed, **waits: float | None) -> tuple[Engines, dict[EngineName, Double]]:
-    doubles = {name: Double(name, wait) for name, wait in waits.items()}  # type: ignore[arg-type]
-    return Engines(doubles, ShardStore(graphed[0])), doubles  # type: ignore[arg-type,return-value]
+    doubles = {name: Double(name, wait) for name, wait in waits.items()}
+    return Engines(doubles, ShardStore(graphed[0])), doubles
 
 
 def test_best_is_the_fastest_by_trial_and_is_remembered(graphed: Graphed) -> None:

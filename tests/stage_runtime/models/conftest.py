@@ -33,7 +33,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         request = ShardRequest(
             model=model,
             granularity=granularity,
-            **{"weights": "seeded", "num_classes": 10, "seed": 0} | options,  # type: ignore[arg-type]
+            **{"weights": "seeded", "num_classes": 10, "seed": 0} | options,
         )
         return make_shards(request, ShardStore(folder))[0], folder
 

@@ -131,7 +131,7 @@ def test_a_slow_stage_computes_one_batch_alone_which_counts() -> None:
 def test_a_stage_rests_as_it_did_in_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     monkeypatch.setattr("stage_runtime.stage.alone.time.sleep", rests.append)
-    computation: Any = lambda _: None  # noqa: E731
+    computation: Any = lambda _: None  # noqa: E731 - a def would have a type of its own
     Alone(computation, threads=1, quota_period_s=0.01).measure(torch.zeros(1), [3 * MS, 0, 47 * MS])
     assert rests == pytest.approx([0.003, 0.017, 0.003, 0.017])
 

@@ -81,7 +81,7 @@ def test_a_batch_by_another_codec_than_the_cells_is_refused(three: Chain, monkey
     plain = Channel.send_tensors
 
     def send(self: Channel, *told: object, codec: int = 0) -> int:
-        return plain(self, *told, codec=NUMBERS["fp16"] if codec else 0)  # type: ignore[arg-type]
+        return plain(self, *told, codec=NUMBERS["fp16"] if codec else 0)
 
     monkeypatch.setattr(Channel, "send_tensors", send)
     measured = three.run(codec="int8")

@@ -37,24 +37,24 @@ class Nvml:
         self._use = itertools.cycle([20, 40])
         self.asked = 0
 
-    def nvmlDeviceGetUtilizationRates(self, _: str) -> Utilization:  # noqa: N802
+    def nvmlDeviceGetUtilizationRates(self, _: str) -> Utilization:  # noqa: N802 - NVML's name
         self.asked += 1
         return Utilization(next(self._use))
 
-    def nvmlDeviceGetMemoryInfo(self, _: str) -> Memory:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, _: str) -> Memory:  # noqa: N802 - NVML's name
         return Memory(3 * 2**20)
 
-    def nvmlDeviceGetTemperature(self, _: str, sensor: int) -> int:  # noqa: N802
+    def nvmlDeviceGetTemperature(self, _: str, sensor: int) -> int:  # noqa: N802 - NVML's name
         assert sensor == self.NVML_TEMPERATURE_GPU
         return 71
 
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, _: str) -> int:  # noqa: N802
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, _: str) -> int:  # noqa: N802 - NVML's name
         return 0x21  # idle, and too hot
 
-    def nvmlDeviceGetPowerUsage(self, _: str) -> int:  # noqa: N802
+    def nvmlDeviceGetPowerUsage(self, _: str) -> int:  # noqa: N802 - NVML's name
         return 100_000
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, _: str) -> int:  # noqa: N802
+    def nvmlDeviceGetTotalEnergyConsumption(self, _: str) -> int:  # noqa: N802 - NVML's name
         if not self._counts_energy:
             raise NVMLError
         return next(self._energy)
@@ -91,7 +91,7 @@ def test_without_a_gpu_nothing_is_sampled() -> None:
 
 def test_an_nvml_that_stops_answering_gives_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Nvml):
-        def nvmlDeviceGetMemoryInfo(self, _: str) -> Memory:  # noqa: N802
+        def nvmlDeviceGetMemoryInfo(self, _: str) -> Memory:  # noqa: N802 - NVML's name
             raise NVMLError
 
     monkeypatch.setattr(gpu, "_handle", lambda _: (Broken(counts_energy=True), "handle"))

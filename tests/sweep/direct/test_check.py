@@ -59,7 +59,7 @@ class GivingStages(Stages):
     outputs: Callable[[Cell], np.ndarray | None] = staticmethod(lambda _cell: PLAIN)
 
     def __call__(self, config: object, *_others: object) -> Giving:
-        stage = Giving(self, config)  # type: ignore[arg-type]
+        stage = Giving(self, config)
         stage.outputs = self.outputs
         return stage
 
