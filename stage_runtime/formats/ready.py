@@ -7,16 +7,10 @@ made.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-
-# those that were given, for the test that none was forgotten; what they hold is ready with them
-ready: set[type[msgspec.Struct]] = set()
 
 
 def make_ready(*kinds: type[msgspec.Struct]) -> None:
     """Make these Structs, and all that they hold, ready to be read by several threads; call it where a module ends."""
     for kind in kinds:
-        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
-        ready.add(decoder.type)
+        msgspec.json.Decoder(kind)

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stage_runtime.formats.ready import ready
 from stage_runtime.wire.messages import Message
 
 PROJECT = Path(__file__).parents[3]
@@ -84,25 +83,31 @@ def _structs(kind: type) -> Iterator[type]:
             left += getattr(info, name, ())
 
 
-def _read_in(path: Path) -> Iterator[type]:
-    """Give the Structs that a module tells msgspec to read."""
-    module = None
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and ast.unparse(node.func) in {"msgspec.json.decode", "msgspec.convert"}):
-            continue
-        told = [word.value for word in node.keywords if word.arg == "type"] + node.args[1:]
-        for name in {each.id for kind in told for each in ast.walk(kind) if isinstance(each, ast.Name)}:
-            module = module or importlib.import_module(".".join(path.relative_to(PROJECT).with_suffix("").parts))
-            value = getattr(module, name, None)
-            if isinstance(value, type) and issubclass(value, msgspec.Struct):
-                yield value
+def _named(path: Path, *functions: str) -> Iterator[type]:
+    """Give the Structs that a module names where it calls these functions."""
+    names = {
+        each.id
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in functions
+        for told in (*call.args, *(word.value for word in call.keywords))
+        for each in ast.walk(told)
+        if isinstance(each, ast.Name)
+    }
+    if not names:
+        return
+    module = importlib.import_module(".".join(path.relative_to(PROJECT).with_suffix("").parts))
+    for value in (getattr(module, name, None) for name in names):
+        if isinstance(value, type) and issubclass(value, msgspec.Struct):
+            yield value
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_type_that_is_read_is_ready(package: str) -> None:
-    read = {kind for path in sorted((PROJECT / package).rglob("*.py")) for kind in _read_in(path)}
+    modules = [path for name in PACKAGES for path in sorted((PROJECT / name).rglob("*.py"))]
+    ready = {each for path in modules for kind in _named(path, "make_ready") for each in _structs(kind)}
+    own = sorted((PROJECT / package).rglob("*.py"))
+    read = {kind for path in own for kind in _named(path, "msgspec.json.decode", "msgspec.convert")}
     if package == "stage_runtime":
         read |= set(Message.__constraints__)
-    held = {each for kind in ready for each in _structs(kind)}
     assert len(read) > 3
-    assert {kind.__qualname__ for kind in read - held} == set()
+    assert {kind.__qualname__ for kind in read - ready} == set()

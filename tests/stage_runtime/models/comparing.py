@@ -17,10 +17,7 @@ MakeShards = Callable[..., tuple[Manifest, Path]]
 
 def mark_long(parameters: Iterable[tuple[Any, ...]], names: Collection[str]) -> list[Any]:
     """Mark those of a test's parameters, each a model's name and more, whose models are for ``make test-models``."""
-    return [
-        pytest.param(*values, marks=pytest.mark.models) if values[0] in names else pytest.param(*values)
-        for values in parameters
-    ]
+    return [pytest.param(*values, marks=[pytest.mark.models] * (values[0] in names)) for values in parameters]
 
 
 def relative_error(output: torch.Tensor, expected: torch.Tensor) -> float:

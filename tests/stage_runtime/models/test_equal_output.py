@@ -68,8 +68,10 @@ def test_every_split_gives_the_same_output_in_float64(name: str, granularity: Gr
 @pytest.mark.parametrize(
     ("name", "granularity", "size"),
     mark_long(
-        [*((name, "paper", paper.input_size) for name, paper in PAPER.items())]
-        + [(name, "all", 96) for name in ALL_MODELS],
+        [
+            *((name, "paper", paper.input_size) for name, paper in PAPER.items()),
+            *((name, "all", 96) for name in ALL_MODELS),
+        ],
         _LONG,
     ),
 )

@@ -168,7 +168,9 @@ def test_a_first_stage_that_stands_still_is_given_up_and_serves_when_it_goes_on(
             stopped = time.monotonic()
             measured = json.loads(asked.communicate(timeout=60)[0])
             assert time.monotonic() - stopped < 3.0 + 5.0
-            assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev1", True)
+            assert (measured["status"], measured["failed_device"], measured["lost"]) == ("timeout", "dev1", True), (
+                measured
+            )
             assert "gave no sign of life in time: it stands still" in measured["reason"]
             assert eventually(lambda: running[1].control("status")["state"] == "idle"), "the second waits for nobody"
             # who asks meanwhile has gone when the stage goes on, and must not take the device from those who have not
